@@ -1,0 +1,119 @@
+import type { ConversationId, ParticipantId, PersonKey } from "./ids.ts";
+
+/** Where a conversation's profile stands (spec §4). The same words in the database, the API and the code. */
+export const profileStatuses = [
+  "pending",
+  "complete",
+  "no_picture",
+  "username_only",
+  "no_consent",
+  "not_found",
+  "account_blocked",
+  "failed",
+] as const;
+export type ProfileStatus = (typeof profileStatuses)[number];
+
+/** A person as Instagram describes them. `null`: Instagram has none. */
+export type Profile = {
+  readonly participantId: ParticipantId;
+  readonly username: string | null;
+  readonly name: string | null;
+  /** Checked by `checkPictureUrl()`: https on one of Meta's picture hosts. */
+  readonly pictureUrl: string | null;
+  readonly pictureExpiresAtMs: number | null;
+  readonly fetchedAtMs: number;
+};
+
+/** Why Instagram will not show this person: about the person, final until something re-arms it. */
+export const absentReasons = ["no_consent", "gone", "unavailable", "invalid_id", "not_visible"] as const;
+export type AbsentReason = (typeof absentReasons)[number];
+
+/** Why the account cannot look anybody up: a human has to act. */
+export const blockedReasons = [
+  "token_missing",
+  "token_dead",
+  "permission_missing",
+  "page_not_linked",
+  "access_level",
+  "proof_refused",
+  "abuse_block",
+] as const;
+export type BlockedReason = (typeof blockedReasons)[number];
+
+/** Why a lookup brought nothing this time. `bad_request` is a bug of ours and never tried again. */
+export const failureReasons = [
+  "server_error",
+  "timeout",
+  "network",
+  "bad_answer",
+  "wrong_person",
+  "not_answered",
+  "missing_or_forbidden",
+  "bad_request",
+  "unknown_code",
+] as const;
+export type FailureReason = (typeof failureReasons)[number];
+
+/** What Instagram said, for the operator. Never a token, never a message of Meta's that could hold one. */
+export type Evidence = {
+  readonly httpStatus: number | null;
+  readonly code: number | null;
+  readonly subcode: number | null;
+  readonly fbtraceId: string | null;
+};
+
+/** One person's answer from the Graph API, already classified by code and subcode (meta-platform.md §3.4). */
+export type LookupAnswer =
+  | { readonly kind: "found"; readonly profile: Profile }
+  | { readonly kind: "absent"; readonly reason: AbsentReason; readonly evidence: Evidence }
+  | { readonly kind: "blocked"; readonly reason: BlockedReason; readonly evidence: Evidence }
+  /** Over a limit. `resumeInMs` is what Instagram named, null where it named nothing. */
+  | {
+      readonly kind: "throttled";
+      readonly scope: "app" | "account";
+      readonly resumeInMs: number | null;
+      readonly evidence: Evidence;
+    }
+  | { readonly kind: "failed"; readonly reason: FailureReason; readonly evidence: Evidence };
+
+export type ReasonCode = AbsentReason | BlockedReason | FailureReason | "throttled";
+
+/** What became of one lookup. `found` and `absent` end it; `later` tries again by itself. */
+export type ProfileOutcome =
+  | { readonly kind: "found"; readonly profile: Profile; readonly source: "cache" | "graph" }
+  | {
+      readonly kind: "absent";
+      readonly status: Exclude<ProfileStatus, "complete" | "no_picture" | "pending">;
+      readonly reason: ReasonCode;
+      readonly attempts: number;
+      /** When it may be tried again without anything else happening; null: only an event re-arms it. */
+      readonly retryInMs: number | null;
+      readonly evidence: Evidence | null;
+    }
+  | {
+      readonly kind: "later";
+      readonly reason: ReasonCode;
+      readonly attempts: number;
+      readonly retryInMs: number;
+      readonly evidence: Evidence | null;
+    };
+
+/** The state a profile answer puts its conversation in: a person without a picture is done too, and it says why. */
+export function statusOfProfile(profile: Pick<Profile, "pictureUrl">): "complete" | "no_picture" {
+  return profile.pictureUrl === null ? "no_picture" : "complete";
+}
+
+/** A lookup that this process holds: nobody else asks for the person until the lease runs out. */
+export type Lookup = PersonKey & {
+  readonly conversationId: ConversationId;
+  /** Fencing: a save with an older token than the row's is refused by the database. */
+  readonly leaseToken: string;
+  /** The person's latest message as the database wrote it: a refusal for lack of consent holds only up to it. */
+  readonly seenInboundAt: string | null;
+  /** Attempts already spent on this person since the lookup was armed. */
+  readonly attempts: number;
+};
+
+/** Longest username and name that are kept. Instagram allows 30 and 64 characters; the rest is room, not a promise. */
+export const usernameLengthMax = 128;
+export const nameLengthMax = 512;
