@@ -1,0 +1,4 @@
+-- How many candidates a backfill of the account has.
+-- $1 account id
+select count(*)::int as candidates from conversations
+where account_id = $1 and profile_status in ('pending', 'username_only', 'account_blocked', 'failed') and not self

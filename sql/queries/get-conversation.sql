@@ -1,0 +1,9 @@
+-- One conversation as the API shows it.
+-- $1 conversation id
+select c.id, coalesce(a.own_id, c.account_id) as account_id, c.participant_platform_id, c.participant_username,
+  c.participant_name, c.participant_profile_pic, (extract(epoch from c.last_message_at) * 1000)::float8 as last_message_at_ms,
+  c.unread_count, c.status, c.profile_status, c.reason_code,
+  (extract(epoch from c.fetched_at) * 1000)::float8 as fetched_at_ms,
+  (extract(epoch from c.picture_expires_at) * 1000)::float8 as picture_expires_at_ms
+from conversations c left join accounts a on a.id = c.account_id
+where c.account_id = split_part($1::text, '_', 1) and c.participant_platform_id = split_part($1::text, '_', 2)

@@ -1,0 +1,13 @@
+-- All accounts' conversations, latest first.
+-- $1 status or null  $2 profile status or null  $3 last_message_at of the last row seen (ms, null at the start)
+-- $4 its id  $5 limit
+select c.id, coalesce(a.own_id, c.account_id) as account_id, c.participant_platform_id, c.participant_username,
+  c.participant_name, c.participant_profile_pic, (extract(epoch from c.last_message_at) * 1000)::float8 as last_message_at_ms,
+  c.unread_count, c.status, c.profile_status, c.reason_code,
+  (extract(epoch from c.fetched_at) * 1000)::float8 as fetched_at_ms,
+  (extract(epoch from c.picture_expires_at) * 1000)::float8 as picture_expires_at_ms
+from conversations c left join accounts a on a.id = c.account_id
+where ($1::text is null or c.status = $1) and ($2::text is null or c.profile_status = $2)
+  and ($3::float8 is null or (c.last_message_at, c.id) < (to_timestamp($3::float8 / 1000), $4::text))
+order by c.last_message_at desc, c.id desc
+limit $5::int

@@ -1,0 +1,99 @@
+-- Files events, messages and conversations of many posts at once: one statement, so one commit.
+-- Promise: idempotent on (account, event key); any order and any repetition ends in the same rows; no time goes back.
+-- $1 json [{ account_id, event_key, kind, participant_id, mid, occurred_at, raw, counts, inbound, self }] in key order:
+--    `counts` marks something said (it moves last_message_at), `inbound` something the person said.
+-- $2 json [{ account_id, mid, conversation_id, direction, has_content, text, attachments, reply_to_mid, unsupported,
+--    sent_at, edit_number, deleted_at }] one row a message, already merged, in key order
+-- $3 json [{ account_id, mid, sender_id, reaction, emoji, reacted_at }] one row a (message, sender), in key order
+-- $4 json [{ account_id, participant_id, mid, read_at }] one row a person, in key order
+-- Columns: inserted (how many events were new), messages ([account_id, participant_id, mid] of each new thing said),
+--    wanted ([account_id, participant_id] of each person whose lookup is due).
+with input as materialized (
+  select * from json_to_recordset($1::text::json) as i (
+    account_id text, event_key text, kind text, participant_id text, mid text, occurred_at timestamptz, raw text,
+    counts boolean, inbound boolean, self boolean)
+),
+fresh as (
+  insert into events (account_id, event_key, kind, participant_id, mid, occurred_at, raw)
+  select account_id, event_key, kind, participant_id, mid, occurred_at, raw from input
+  on conflict (account_id, event_key) do nothing
+  returning account_id, event_key, kind, participant_id, mid
+),
+said as (
+  select i.account_id, i.participant_id, max(i.occurred_at) as last_message_at,
+    max(i.occurred_at) filter (where i.inbound) as last_inbound_at,
+    count(*) filter (where i.inbound) as unread_count, bool_or(i.self) as self
+  from (select distinct on (account_id, event_key) * from input where counts) i
+  join fresh f on f.account_id = i.account_id and f.event_key = i.event_key
+  group by i.account_id, i.participant_id
+  order by i.account_id, i.participant_id
+),
+filed as (
+  insert into conversations as c (account_id, participant_platform_id, last_message_at, last_inbound_at, unread_count,
+    self, next_attempt_at)
+  select account_id, participant_id, last_message_at, last_inbound_at, unread_count,
+    self, case when last_inbound_at is not null and not self then now() end
+  from said
+  on conflict (account_id, participant_platform_id) do update set
+    last_message_at = greatest(c.last_message_at, excluded.last_message_at),
+    last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at),
+    unread_count = c.unread_count + excluded.unread_count,
+    self = c.self or excluded.self,
+    profile_status = case when c.profile_status = 'no_consent' and excluded.last_inbound_at is not null
+      then 'pending' else c.profile_status end,
+    attempts = case when c.next_attempt_at is null then 0 else c.attempts end,
+    next_attempt_at = case
+      when excluded.last_inbound_at is null or c.self or excluded.self or c.next_attempt_at is not null then c.next_attempt_at
+      when c.profile_status = 'pending' or c.profile_status = 'no_consent' then now()
+      when c.profile_status in ('complete', 'no_picture', 'username_only') then
+        case when c.checked_at < now() - interval '24 hours' or c.picture_expires_at < now() then now() end
+      else c.next_attempt_at end
+  returning c.account_id, c.participant_platform_id, c.next_attempt_at, c.lease_until
+),
+told as (
+  insert into messages as m (account_id, mid, conversation_id, direction, has_content, text, attachments, reply_to_mid,
+    unsupported, sent_at, edit_number, deleted_at)
+  select account_id, mid, conversation_id, direction, has_content, text, attachments::json, reply_to_mid,
+    unsupported, sent_at, edit_number, deleted_at
+  from json_to_recordset($2::text::json) as r (account_id text, mid text, conversation_id text, direction text,
+    has_content boolean, text text, attachments text, reply_to_mid text, unsupported boolean, sent_at timestamptz,
+    edit_number integer, deleted_at timestamptz)
+  where exists (select from fresh f where f.account_id = r.account_id and f.mid = r.mid)
+  on conflict (account_id, mid) do update set
+    has_content = m.has_content or excluded.has_content,
+    direction = case when excluded.has_content then excluded.direction else m.direction end,
+    sent_at = case when m.has_content then m.sent_at
+      when excluded.has_content then excluded.sent_at else least(m.sent_at, excluded.sent_at) end,
+    deleted_at = least(m.deleted_at, excluded.deleted_at),
+    text = case when coalesce(m.deleted_at, excluded.deleted_at) is not null then null
+      when excluded.edit_number > m.edit_number then excluded.text
+      when excluded.edit_number < m.edit_number then m.text
+      else coalesce(m.text, excluded.text) end,
+    attachments = case when coalesce(m.deleted_at, excluded.deleted_at) is not null then null
+      when m.has_content then m.attachments else excluded.attachments end,
+    reply_to_mid = coalesce(m.reply_to_mid, excluded.reply_to_mid),
+    unsupported = m.unsupported or excluded.unsupported,
+    edit_number = greatest(m.edit_number, excluded.edit_number)
+),
+reacted as (
+  insert into reactions as r (account_id, mid, sender_id, reaction, emoji, reacted_at)
+  select account_id, mid, sender_id, reaction, emoji, reacted_at
+  from json_to_recordset($3::text::json) as x (account_id text, mid text, sender_id text, reaction text, emoji text,
+    reacted_at timestamptz)
+  on conflict (account_id, mid, sender_id) do update set
+    reaction = excluded.reaction, emoji = excluded.emoji, reacted_at = excluded.reacted_at
+  where (excluded.reacted_at, coalesce(excluded.reaction, ''), coalesce(excluded.emoji, ''))
+    > (r.reacted_at, coalesce(r.reaction, ''), coalesce(r.emoji, ''))
+),
+seen as (
+  insert into read_receipts as r (account_id, participant_id, mid, read_at)
+  select account_id, participant_id, mid, read_at
+  from json_to_recordset($4::text::json) as x (account_id text, participant_id text, mid text, read_at timestamptz)
+  on conflict (account_id, participant_id) do update set mid = excluded.mid, read_at = excluded.read_at
+  where (excluded.read_at, coalesce(excluded.mid, '')) > (r.read_at, coalesce(r.mid, ''))
+)
+select (select count(*)::int from fresh) as inserted,
+  coalesce((select json_agg(json_build_array(account_id, participant_id, mid)) from fresh
+    where kind in ('message', 'postback')), '[]'::json) as messages,
+  coalesce((select json_agg(json_build_array(account_id, participant_platform_id)) from filed
+    where next_attempt_at <= now() and (lease_until is null or lease_until < now())), '[]'::json) as wanted

@@ -1,0 +1,39 @@
+-- Writes what became of many lookups, column by column.
+-- Promise: only the holder of the lease writes; an older answer never replaces a newer one; a refusal never takes away
+--   a name or a picture that is known; a message that came during the lookup re-arms a refusal for lack of consent.
+-- $1 json [{ id, lease_token, seen_inbound_at, found, status, reason, attempts, fetched_at, username, name, picture_url,
+--    picture_expires_at, retry_in_ms, evidence }]  (status null: still pending, tried again in retry_in_ms)
+-- Columns: id of each row that was written.
+with outcome as (
+  select * from json_to_recordset($1::text::json) as o (id text, lease_token bigint, seen_inbound_at timestamptz,
+    found boolean, status text, reason text, attempts integer, fetched_at timestamptz, username text, name text,
+    picture_url text, picture_expires_at timestamptz, retry_in_ms float8, evidence text)
+)
+update conversations c set
+  participant_username = case when o.found and coalesce(c.fetched_at <= o.fetched_at, true)
+    then coalesce(o.username, c.participant_username) else c.participant_username end,
+  participant_name = case when o.found and coalesce(c.fetched_at <= o.fetched_at, true)
+    then o.name else c.participant_name end,
+  participant_profile_pic = case when o.found and coalesce(c.fetched_at <= o.fetched_at, true)
+    then o.picture_url else c.participant_profile_pic end,
+  picture_expires_at = case when o.found and coalesce(c.fetched_at <= o.fetched_at, true)
+    then o.picture_expires_at else c.picture_expires_at end,
+  fetched_at = case when o.found and coalesce(c.fetched_at <= o.fetched_at, true) then o.fetched_at else c.fetched_at end,
+  checked_at = now(),
+  profile_status = case
+    when o.status = 'no_consent' and c.last_inbound_at is distinct from o.seen_inbound_at then 'pending'
+    when o.status is null then c.profile_status
+    when o.status in ('failed', 'account_blocked') and c.fetched_at is not null then c.profile_status
+    when o.found and c.fetched_at > o.fetched_at then c.profile_status
+    else o.status end,
+  reason_code = o.reason,
+  attempts = o.attempts,
+  next_attempt_at = case
+    when o.status = 'no_consent' and c.last_inbound_at is distinct from o.seen_inbound_at then now()
+    else now() + make_interval(secs => o.retry_in_ms / 1000) end,
+  evidence = o.evidence::jsonb,
+  lease_until = null
+from outcome o
+where c.account_id = split_part(o.id, '_', 1) and c.participant_platform_id = split_part(o.id, '_', 2)
+  and c.lease_token = o.lease_token
+returning c.id

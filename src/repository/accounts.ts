@@ -1,0 +1,108 @@
+import armBlockedLookups from "../../sql/queries/arm-blocked-lookups.sql" with { type: "text" };
+import deleteAccountSql from "../../sql/queries/delete-account.sql" with { type: "text" };
+import getAccountAccess from "../../sql/queries/get-account-access.sql" with { type: "text" };
+import listAccountsSql from "../../sql/queries/list-accounts.sql" with { type: "text" };
+import saveAccountSql from "../../sql/queries/save-account.sql" with { type: "text" };
+import setAccountState from "../../sql/queries/set-account-state.sql" with { type: "text" };
+import type { Account, AccountAccess, AccountState, Login } from "../domain/account.ts";
+import type { AccountId } from "../domain/ids.ts";
+import type { Database } from "./database.ts";
+import type { Vault } from "./vault.ts";
+
+export type NewAccount = Pick<Account, "id" | "ownId" | "login" | "pageId" | "username" | "tokenExpiresAtMs"> & {
+  readonly appScopedId: string | null;
+  readonly token: string;
+};
+
+type AccountRow = {
+  id: AccountId;
+  own_id: string;
+  login: Login;
+  page_id: string | null;
+  username: string | null;
+  state: AccountState;
+  state_reason: string | null;
+  token_saved_at_ms: number | null;
+  token_expires_at_ms: number | null;
+};
+type AccessRow = Pick<AccountRow, "id" | "login" | "page_id" | "state" | "state_reason"> & {
+  token_sealed: string | null;
+};
+
+/** What a lookup needs of an account: its token where it may be used, else why it may not. */
+export type AccountEntry =
+  | { readonly kind: "ready"; readonly access: AccountAccess; readonly sealedToken: string }
+  | { readonly kind: "parked"; readonly state: AccountState; readonly reason: string | null }
+  | { readonly kind: "unknown" };
+
+export type AccountsRepository = ReturnType<typeof createAccountsRepository>;
+
+/** The `accounts` table. Tokens go in sealed and come out only through `getAccess()`. */
+export function createAccountsRepository(database: Database, vault: Vault) {
+  return {
+    /** Every account, by its own id. */
+    async listAccounts(): Promise<Account[]> {
+      const rows = await database.query<AccountRow>(listAccountsSql, [], "list the accounts");
+      return rows.map((row) => ({
+        id: row.id,
+        ownId: row.own_id,
+        login: row.login,
+        pageId: row.page_id,
+        username: row.username,
+        state: row.state,
+        stateReason: row.state_reason,
+        tokenSavedAtMs: row.token_saved_at_ms,
+        tokenExpiresAtMs: row.token_expires_at_ms,
+      }));
+    },
+
+    /** Adds an account or replaces its token, and un-parks the people that waited for it. */
+    async saveAccount(account: NewAccount): Promise<void> {
+      const sealed = vault.seal(account.token, account.id);
+      await database.query(
+        saveAccountSql,
+        [
+          account.id,
+          account.ownId,
+          account.login,
+          account.pageId,
+          account.appScopedId,
+          account.username,
+          sealed,
+          account.tokenExpiresAtMs,
+        ],
+        `save the account ${account.ownId}`,
+      );
+      await database.query(armBlockedLookups, [account.id], "un-park the account's lookups", armDeadlineMs);
+    },
+
+    /** The token and state of one account. */
+    async getAccess(id: AccountId): Promise<AccountEntry> {
+      const [row] = await database.query<AccessRow>(getAccountAccess, [id], "read the account");
+      if (row === undefined) return { kind: "unknown" };
+      if (row.state !== "active" || row.token_sealed === null)
+        return { kind: "parked", state: row.state, reason: row.state_reason };
+      const token = vault.open(row.token_sealed, row.id);
+      return {
+        kind: "ready",
+        access: { id: row.id, login: row.login, pageId: row.page_id, token },
+        sealedToken: row.token_sealed,
+      };
+    },
+
+    /** Marks an account; does nothing where its token was replaced meanwhile. Answers whether it did. */
+    async setState(id: AccountId, state: AccountState, reason: string, sealedToken: string): Promise<boolean> {
+      const rows = await database.query(setAccountState, [id, state, reason, sealedToken], "mark the account");
+      return rows.length > 0;
+    },
+
+    /** Forgets the account and its token. Answers whether it was there. */
+    async deleteAccount(id: AccountId): Promise<boolean> {
+      const rows = await database.query(deleteAccountSql, [id], "remove the account");
+      return rows.length > 0;
+    },
+  };
+}
+
+/** Un-parking touches every conversation of the account that waits. */
+const armDeadlineMs = 60_000;

@@ -1,0 +1,126 @@
+import postgres from "postgres";
+import { SyncError } from "../domain/error.ts";
+import { type Clock, wait } from "../lib/clock.ts";
+import type { Log } from "../lib/log.ts";
+import { isConnectionError, isRetryable, readStorageError } from "./storage-error.ts";
+
+/** Connections of one process. Two write (webhook, outcomes), the rest read; a daemon set shares Postgres's own limit. */
+export const connectionsMax = 8;
+/** postgres.js can wait for ever on a frozen server: every statement has this bound of ours unless it names another. */
+export const statementDeadlineMs = 2_500;
+/** The embedded database runs in this very thread and cannot hang on a network: only a bound against a bug. */
+export const embeddedDeadlineMs = 60_000;
+/** A statement that met another writer is sent again this often: both sort their rows, so it is rare. */
+export const conflictRetriesMax = 3;
+
+export type DatabaseOptions = {
+  /** `postgres://…`, or null for the embedded one. */
+  url: string | null;
+  /** Where the embedded database lives. The caller holds the folder. */
+  dataFolder: string;
+  clock: Clock;
+  log: Log;
+};
+
+type Row = Record<string, unknown>;
+export type Database = Awaited<ReturnType<typeof openDatabase>>;
+
+/**
+ * Opens the one way to the tables. Postgres itself is first met by the first statement.
+ * Every statement either answers within its deadline or throws `storage_unavailable`; a deadline or a lost connection
+ * brings a fresh pool, since postgres.js may else wait on the dead one.
+ */
+export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOptions) {
+  const embedded = url === null ? await openEmbedded(dataFolder) : null;
+  const connect = () =>
+    embedded === null
+      ? postgres(url ?? "", {
+          max: connectionsMax,
+          connect_timeout: 3,
+          idle_timeout: 300,
+          fetch_types: false,
+          onnotice() {},
+        })
+      : postgres({
+          database: "postgres",
+          username: "postgres",
+          max: 1,
+          fetch_types: false,
+          onnotice() {},
+          ...{ socket: embedded.socket }, // postgres.js takes it, its types do not know it
+        });
+  let pool = connect();
+
+  const recycle = (broken: typeof pool) => {
+    if (pool !== broken || embedded !== null) return;
+    pool = connect();
+    log.debug("Database connections renewed", "Database");
+    broken.end({ timeout: 0 }).catch(() => {});
+  };
+
+  /** Runs one statement. `action` completes "Cannot …" in the error. */
+  const query = async <R extends Row>(
+    text: string,
+    parameters: readonly (string | number | boolean | null)[],
+    action: string,
+    deadlineMs = statementDeadlineMs,
+  ): Promise<R[]> => {
+    for (let attempt = 1; ; attempt++) {
+      const used = pool;
+      const ended = new AbortController();
+      const pending = used.unsafe<R[]>(text, [...parameters], { prepare: true });
+      const late = wait(clock, embedded === null ? deadlineMs : embeddedDeadlineMs, ended.signal).then((passed) => {
+        if (passed) throw new SyncError("storage_unavailable", `Cannot ${action}: the database did not answer in time`);
+        return [] as R[];
+      });
+      try {
+        return await Promise.race([pending, late]);
+      } catch (error) {
+        pending.catch(() => {}); // its fate is decided; a later rejection must not go unhandled
+        if (isRetryable(error) && attempt <= conflictRetriesMax) continue;
+        if (error instanceof SyncError || isConnectionError(error)) recycle(used);
+        throw readStorageError(error, action);
+      } finally {
+        ended.abort();
+        late.catch(() => {});
+      }
+    }
+  };
+
+  /** Runs `steps` in one transaction on one connection: for migrations alone, since a lost connection may not undo it. */
+  const inTransaction = async (steps: (run: (text: string) => Promise<Row[]>) => Promise<void>, action: string) => {
+    try {
+      await pool.begin((transaction) => steps(async (text) => await transaction.unsafe(text).simple()));
+    } catch (error) {
+      throw readStorageError(error, action);
+    }
+  };
+
+  return {
+    query,
+    inTransaction,
+    embedded: embedded !== null,
+    /** For people: which database, without its password. */
+    describe: () => (url === null ? `embedded Postgres in ${dataFolder}, for evaluation` : describeUrl(url)),
+    [Symbol.asyncDispose]: async () => {
+      await pool.end({ timeout: 2 });
+      await embedded?.[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function openEmbedded(folder: string) {
+  const { openEmbeddedPostgres } = await import("./embedded-postgres.ts"); // 16 MB that a real Postgres never loads
+  try {
+    return await openEmbeddedPostgres(folder);
+  } catch (cause) {
+    throw new SyncError("folder_unusable", `Cannot open the embedded database in ${folder}: its files are unusable`, {
+      cause,
+    });
+  }
+}
+
+function describeUrl(url: string): string {
+  const { hostname, port, pathname } = new URL(url);
+  return `Postgres at ${hostname}:${port || "5432"}${pathname}`;
+}

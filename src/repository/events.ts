@@ -1,0 +1,56 @@
+import { createHash } from "node:crypto";
+import saveEventsSql from "../../sql/queries/save-events.sql" with { type: "text" };
+import saveQuarantineSql from "../../sql/queries/save-quarantine.sql" with { type: "text" };
+import type { InboundEvent, Quarantined } from "../domain/event.ts";
+import { type AccountId, type ConversationId, conversationIdOf, type ParticipantId } from "../domain/ids.ts";
+import type { Database } from "./database.ts";
+import { buildEventRows } from "./event-rows.ts";
+
+export type SavedEvents = {
+  /** Events that were not there before. */
+  readonly inserted: number;
+  /** Account, person and message id of each new thing said. */
+  readonly messages: readonly (readonly [AccountId, ParticipantId, string])[];
+  /** Conversations whose person wants a lookup now. */
+  readonly wanted: readonly ConversationId[];
+};
+
+export type EventsRepository = ReturnType<typeof createEventsRepository>;
+
+/** Files what webhooks brought. */
+export function createEventsRepository(database: Database) {
+  return {
+    /**
+     * Files many posts' events in one statement, so in one commit. Idempotent, in any order.
+     * Throws `storage_unavailable`, or `statement_refused` where a row itself is at fault.
+     */
+    async saveEvents(events: readonly InboundEvent[], deadlineMs: number): Promise<SavedEvents> {
+      const rows = buildEventRows(events);
+      const [saved] = await database.query<{
+        inserted: number;
+        messages: [AccountId, ParticipantId, string][];
+        wanted: [AccountId, ParticipantId][];
+      }>(
+        saveEventsSql,
+        [rows.events, rows.messages, rows.reactions, rows.reads].map((list) => JSON.stringify(list)),
+        "store the messages",
+        deadlineMs,
+      );
+      return {
+        inserted: saved?.inserted ?? 0,
+        messages: saved?.messages ?? [],
+        wanted: (saved?.wanted ?? []).map(([account, participant]) => conversationIdOf(account, participant)),
+      };
+    },
+
+    /** Keeps bodies and items that could not be read. */
+    async saveQuarantine(items: readonly Quarantined[], deadlineMs: number): Promise<void> {
+      const rows = items.map(({ reason, raw }) => ({
+        reason,
+        body_hash: createHash("sha256").update(raw).digest("hex"),
+        body: Buffer.from(raw).toString("base64"),
+      }));
+      await database.query(saveQuarantineSql, [JSON.stringify(rows)], "keep an unreadable webhook", deadlineMs);
+    },
+  };
+}

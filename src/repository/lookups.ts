@@ -1,0 +1,119 @@
+import claimLookupsSql from "../../sql/queries/claim-lookups.sql" with { type: "text" };
+import listDueLookups from "../../sql/queries/list-due-lookups.sql" with { type: "text" };
+import releaseLookupsSql from "../../sql/queries/release-lookups.sql" with { type: "text" };
+import saveOutcomesSql from "../../sql/queries/save-outcomes.sql" with { type: "text" };
+import type { AccountId, ConversationId, ParticipantId } from "../domain/ids.ts";
+import { type Lookup, type ProfileOutcome, type ProfileStatus, statusOfProfile } from "../domain/profile.ts";
+import type { Database } from "./database.ts";
+
+/** A lease outlives the longest lookup (several rounds of 10 s of Graph, a save) and lets another process take over within a minute. */
+export const leaseMs = 60_000;
+
+/** What a claim found: the lookup, or why there is none to do. */
+export type Claim =
+  | { readonly kind: "taken"; readonly lookup: Lookup }
+  | { readonly kind: "held"; readonly conversationId: ConversationId }
+  | { readonly kind: "done"; readonly conversationId: ConversationId; readonly status: ProfileStatus }
+  | { readonly kind: "missing"; readonly conversationId: ConversationId };
+
+type ClaimRow = {
+  id: ConversationId;
+  account_id: AccountId;
+  participant_platform_id: ParticipantId;
+  profile_status: ProfileStatus;
+  attempts: number;
+  lease_token: string | null;
+  seen_inbound_at: string | null;
+  held: boolean;
+};
+
+export type LookupsRepository = ReturnType<typeof createLookupsRepository>;
+
+/** The clockwork in `conversations`: who is due, who holds whom, what came of it. */
+export function createLookupsRepository(database: Database) {
+  return {
+    /** Leases people to this caller. `force` takes those too that are not due. One claim an id, in the order asked. */
+    async claimLookups(ids: readonly ConversationId[], force: boolean): Promise<Claim[]> {
+      const rows = await database.query<ClaimRow>(
+        claimLookupsSql,
+        [JSON.stringify(ids), leaseMs, force],
+        "claim profile lookups",
+      );
+      const byId = new Map(rows.map((row) => [row.id, row]));
+      return ids.map((conversationId): Claim => {
+        const row = byId.get(conversationId);
+        if (row === undefined) return { kind: "missing", conversationId };
+        if (row.lease_token === null)
+          return row.held
+            ? { kind: "held", conversationId }
+            : { kind: "done", conversationId, status: row.profile_status };
+        return {
+          kind: "taken",
+          lookup: {
+            conversationId,
+            accountId: row.account_id,
+            participantId: row.participant_platform_id,
+            leaseToken: row.lease_token,
+            seenInboundAt: row.seen_inbound_at,
+            attempts: row.attempts,
+          },
+        };
+      });
+    },
+
+    /** Writes outcomes, guarded by lease and age. Answers the conversations that were written. */
+    async saveOutcomes(outcomes: readonly { lookup: Lookup; outcome: ProfileOutcome }[]): Promise<ConversationId[]> {
+      if (outcomes.length === 0) return [];
+      const rows = await database.query<{ id: ConversationId }>(
+        saveOutcomesSql,
+        [JSON.stringify(outcomes.map(({ lookup, outcome }) => buildOutcomeRow(lookup, outcome)))],
+        "save profiles",
+      );
+      return rows.map((row) => row.id);
+    },
+
+    /** Gives leases back, so that nobody waits for them to run out. */
+    async releaseLookups(lookups: readonly Lookup[]): Promise<void> {
+      if (lookups.length === 0) return;
+      const held = lookups.map(({ conversationId, leaseToken }) => ({ id: conversationId, lease_token: leaseToken }));
+      await database.query(releaseLookupsSql, [JSON.stringify(held)], "release profile lookups");
+    },
+
+    /** Who is due and held by nobody, at most `limit`. */
+    async listDue(limit: number): Promise<ConversationId[]> {
+      const rows = await database.query<{ id: ConversationId }>(listDueLookups, [limit], "list due lookups");
+      return rows.map((row) => row.id);
+    },
+  };
+}
+
+function buildOutcomeRow(lookup: Lookup, outcome: ProfileOutcome) {
+  const base = { id: lookup.conversationId, lease_token: lookup.leaseToken, seen_inbound_at: lookup.seenInboundAt };
+  if (outcome.kind === "found") {
+    const { profile } = outcome;
+    return {
+      ...base,
+      found: true,
+      status: statusOfProfile(profile),
+      reason: null,
+      attempts: 0,
+      fetched_at: new Date(profile.fetchedAtMs).toISOString(),
+      username: profile.username,
+      name: profile.name,
+      picture_url: profile.pictureUrl,
+      picture_expires_at:
+        profile.pictureExpiresAtMs === null ? null : new Date(profile.pictureExpiresAtMs).toISOString(),
+      retry_in_ms: null,
+      evidence: null,
+    };
+  }
+  return {
+    ...base,
+    found: false,
+    status: outcome.kind === "absent" ? outcome.status : null,
+    reason: outcome.reason,
+    attempts: outcome.attempts,
+    retry_in_ms: outcome.retryInMs,
+    evidence: outcome.evidence === null ? null : JSON.stringify(outcome.evidence),
+  };
+}

@@ -1,0 +1,36 @@
+import { SyncError } from "../domain/error.ts";
+
+/** Tells whether postgres.js gave up on the connection rather than on the statement. */
+export function isConnectionError(error: unknown): boolean {
+  const code = codeOf(error);
+  return /^(CONNECT|CONNECTION_|E[A-Z]+$|08|57P0|25006|53)/.test(code);
+}
+
+/** Two writers met: the same statement may be sent again. */
+export function isRetryable(error: unknown): boolean {
+  return ["40001", "40P01"].includes(codeOf(error));
+}
+
+/**
+ * Turns whatever a statement threw into one of ours: `storage_unavailable` (try again later) or `statement_refused`
+ * (the row is at fault). The cause keeps Postgres's own words; our sentence never repeats values.
+ */
+export function readStorageError(error: unknown, action: string): SyncError {
+  if (error instanceof SyncError) return error;
+  const code = codeOf(error);
+  if (isConnectionError(error) || isRetryable(error) || code === "")
+    return new SyncError(
+      "storage_unavailable",
+      `Cannot ${action}: the database does not answer (${code || "no code"})`,
+      {
+        cause: error,
+      },
+    );
+  return new SyncError("statement_refused", `Cannot ${action}: Postgres refused the statement (${code})`, {
+    cause: error,
+  });
+}
+
+function codeOf(error: unknown): string {
+  return typeof error === "object" && error !== null && "code" in error ? String(error.code) : "";
+}

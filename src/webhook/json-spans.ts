@@ -1,0 +1,131 @@
+/**
+ * Finds where values stand in JSON text, so that an item can be kept exactly as it came: nothing is re-serialised.
+ * `scanJson` reads any text; the other functions expect text that `JSON.parse` has accepted.
+ */
+
+/** A value's place in the text: `text.slice(start, end)`. */
+export type Span = { readonly start: number; readonly end: number };
+
+const quote = 34;
+const backslash = 92;
+const openBracket = 91;
+const closeBracket = 93;
+const openBrace = 123;
+const closeBrace = 125;
+const comma = 44;
+const isDigit = (code: number) => code >= 48 && code <= 57;
+const isSpace = (code: number) => code === 32 || code === 10 || code === 13 || code === 9;
+
+/** A whole number of this many digits may not survive `JSON.parse`: 2^53 has 16. */
+export const exactDigitsMax = 15;
+
+/**
+ * Reads the text once without recursion: how deep it nests, and whether a bare number is too long to be exact.
+ * Stops at `depthMax` + 1, since a text of ten million brackets would take `JSON.parse` seconds.
+ */
+export function scanJson(text: string, depthMax: number): { tooDeep: boolean; longNumber: boolean } {
+  let depth = 0;
+  let longNumber = false;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === quote) at = endOfString(text, at) - 1;
+    else if (code === openBrace || code === openBracket) {
+      depth += 1;
+      if (depth > depthMax) return { tooDeep: true, longNumber };
+    } else if (code === closeBrace || code === closeBracket) depth -= 1;
+    else if (isDigit(code)) {
+      const start = at;
+      while (isDigit(text.charCodeAt(at + 1))) at += 1;
+      if (at + 1 - start > exactDigitsMax) longNumber = true;
+    }
+  }
+  return { tooDeep: false, longNumber };
+}
+
+/** Puts quotes round every bare whole number that `JSON.parse` could change. */
+export function quoteLongNumbers(text: string): string {
+  const parts: string[] = [];
+  let copied = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === quote) {
+      at = endOfString(text, at) - 1;
+      continue;
+    }
+    if (!isDigit(code) && code !== 45) continue;
+    const start = at;
+    while (/[0-9.eE+-]/.test(text[at + 1] ?? "")) at += 1;
+    const number = text.slice(start, at + 1);
+    if (number.length <= exactDigitsMax || !/^-?\d+$/.test(number)) continue;
+    parts.push(text.slice(copied, start), `"${number}"`);
+    copied = at + 1;
+  }
+  return copied === 0 ? text : parts.join("") + text.slice(copied);
+}
+
+/** The members of the object that starts at `start`, by name; of two with one name the last counts, as in `JSON.parse`. */
+export function readMembers(text: string, start: number): Map<string, Span> {
+  const members = new Map<string, Span>();
+  let at = skipSpace(text, start + 1);
+  while (text.charCodeAt(at) === quote) {
+    const nameEnd = endOfString(text, at);
+    const raw = text.slice(at + 1, nameEnd - 1);
+    const name = raw.includes("\\") ? String(JSON.parse(`"${raw}"`)) : raw;
+    const valueStart = skipSpace(text, skipSpace(text, nameEnd) + 1); // over the colon
+    const end = endOfValue(text, valueStart);
+    members.set(name, { start: valueStart, end });
+    at = skipSpace(text, end);
+    if (text.charCodeAt(at) === comma) at = skipSpace(text, at + 1);
+  }
+  return members;
+}
+
+/** The elements of the array that starts at `start`, in order. */
+export function readElements(text: string, start: number): Span[] {
+  const elements: Span[] = [];
+  let at = skipSpace(text, start + 1);
+  while (at < text.length && text.charCodeAt(at) !== closeBracket) {
+    const end = endOfValue(text, at);
+    elements.push({ start: at, end });
+    at = skipSpace(text, end);
+    if (text.charCodeAt(at) === comma) at = skipSpace(text, at + 1);
+  }
+  return elements;
+}
+
+export const isObjectAt = (text: string, { start }: Span): boolean => text.charCodeAt(start) === openBrace;
+export const isArrayAt = (text: string, { start }: Span): boolean => text.charCodeAt(start) === openBracket;
+
+/** Where the value that `text` holds starts: its first character that is no white space. */
+export function skipSpace(text: string, from: number): number {
+  let at = from;
+  while (isSpace(text.charCodeAt(at))) at += 1;
+  return at;
+}
+
+function endOfString(text: string, start: number): number {
+  for (let at = start + 1; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === backslash) at += 1;
+    else if (code === quote) return at + 1;
+  }
+  return text.length;
+}
+
+function endOfValue(text: string, start: number): number {
+  const first = text.charCodeAt(start);
+  if (first === quote) return endOfString(text, start);
+  let at = start;
+  let depth = 0;
+  for (; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === quote) at = endOfString(text, at) - 1;
+    else if (code === openBrace || code === openBracket) depth += 1;
+    else if (code === closeBrace || code === closeBracket) {
+      if (depth === 0) return at; // a bare word or number that ends where its parent does
+      depth -= 1;
+      if (depth === 0) return at + 1;
+    } else if (depth === 0 && (code === comma || isSpace(code))) return at;
+  }
+  return at;
+}
