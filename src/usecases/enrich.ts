@@ -1,0 +1,228 @@
+import type { Budget, Lane } from "../budget/budget.ts";
+import type { ProfileCache } from "../cache/profile-cache.ts";
+import type { Account } from "../domain/account.ts";
+import { SyncError } from "../domain/error.ts";
+import type { AccountId, ConversationId } from "../domain/ids.ts";
+import { blockedOutcome, decideOutcome } from "../domain/lookup-outcome.ts";
+import {
+  type BlockedReason,
+  blockedReasons,
+  type Lookup,
+  type LookupAnswer,
+  type ProfileOutcome,
+} from "../domain/profile.ts";
+import type { GraphClient } from "../graph/graph-client.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Log } from "../lib/log.ts";
+import type { AccountsRepository } from "../repository/accounts.ts";
+import type { LookupsRepository } from "../repository/lookups.ts";
+
+export type EnrichDependencies = {
+  lookups: Pick<LookupsRepository, "claimLookups" | "saveOutcomes" | "releaseLookups">;
+  accounts: Pick<AccountsRepository, "getAccess" | "setState">;
+  cache: Pick<ProfileCache, "getProfiles" | "saveProfiles">;
+  budget: Pick<Budget, "take" | "learn" | "stop" | "giveBack" | "charge">;
+  graph: Pick<GraphClient, "fetchProfiles">;
+  clock: Pick<Clock, "random">;
+  log: Log;
+};
+
+export type EnrichOptions = {
+  lane: Lane;
+  /** Also people who are not due: the caller chose them itself. */
+  force: boolean;
+  signal: AbortSignal;
+};
+
+/** What `enrich()` did about a conversation. `skipped`: nothing was to do, or somebody else does it. */
+export type EnrichResult = ProfileOutcome | { readonly kind: "skipped"; readonly why: "missing" | "held" | "done" };
+
+export type Enrich = ReturnType<typeof createEnrich>;
+
+/**
+ * Makes `enrich(ids, options)`: lease → cache → budget → Graph → guarded save, for many conversations at once; the one
+ * way to a profile, for the daemon and the backfill. One result an id. Throws `storage_unavailable` only.
+ */
+export function createEnrich(dependencies: EnrichDependencies) {
+  const { lookups, log } = dependencies;
+  return async function enrich(
+    ids: readonly ConversationId[],
+    options: EnrichOptions,
+  ): Promise<ReadonlyMap<ConversationId, EnrichResult>> {
+    const results = new Map<ConversationId, EnrichResult>();
+    const taken: Lookup[] = [];
+    for (const claim of await lookups.claimLookups(ids, options.force)) {
+      if (claim.kind === "taken") {
+        taken.push(claim.lookup);
+        log.debug(attempting(claim.lookup.conversationId), "ConversationService");
+        continue;
+      }
+      results.set(claim.conversationId, { kind: "skipped", why: claim.kind });
+      if (claim.kind === "missing") log.warn(`Conversation ${claim.conversationId} not found`, "ConversationService");
+      if (claim.kind === "done")
+        log.debug(`Conversation ${claim.conversationId} already has participant profile data`, "ConversationService");
+    }
+    const byAccount = Map.groupBy(taken, (lookup) => lookup.accountId);
+    await Promise.all(
+      [...byAccount].map(async ([accountId, group]) => {
+        const outcomes = await lookUp(dependencies, accountId, group, options);
+        const saved = new Set(await lookups.saveOutcomes(outcomes));
+        for (const { lookup, outcome } of outcomes) {
+          results.set(lookup.conversationId, outcome);
+          logOutcome(log, lookup, outcome, saved.has(lookup.conversationId));
+        }
+      }),
+    );
+    return results;
+  };
+}
+
+type Decided = { lookup: Lookup; outcome: ProfileOutcome };
+
+/** Answers every lookup of one account. */
+async function lookUp(
+  { accounts, cache, budget, graph, clock, lookups, log }: EnrichDependencies,
+  accountId: AccountId,
+  group: readonly Lookup[],
+  { lane, signal }: EnrichOptions,
+): Promise<Decided[]> {
+  const decided: Decided[] = [];
+  const cached = await cache.getProfiles(
+    accountId,
+    group.map((lookup) => lookup.participantId),
+  );
+  const asked: Lookup[] = [];
+  for (const lookup of group) {
+    const profile = cached.get(lookup.participantId);
+    if (profile === undefined) asked.push(lookup);
+    else decided.push({ lookup, outcome: { kind: "found", profile, source: "cache" } });
+  }
+  if (asked.length === 0) return decided;
+
+  const entry = await accounts.getAccess(accountId);
+  if (entry.kind !== "ready") {
+    const reason = entry.kind === "unknown" ? "token_missing" : readBlockedReason(entry.reason);
+    return [...decided, ...asked.map((lookup) => ({ lookup, outcome: blockedOutcome(reason, lookup.attempts, null) }))];
+  }
+  if (signal.aborted) {
+    await lookups.releaseLookups(asked);
+    return decided;
+  }
+
+  const { granted, resumeInMs } = budget.take({ accountId, lane, calls: asked.length });
+  for (const lookup of asked.slice(granted)) decided.push({ lookup, outcome: paused(lookup, resumeInMs) });
+  const sent = asked.slice(0, granted);
+  if (sent.length === 0) return decided;
+
+  const reply = await graph
+    .fetchProfiles(
+      entry.access,
+      sent.map((lookup) => lookup.participantId),
+      signal,
+    )
+    .catch(async (error: unknown) => {
+      await lookups.releaseLookups(sent); // told to stop, or a bug: either way nobody should wait for our leases
+      if (error instanceof SyncError && error.code === "interrupted") return null;
+      throw error;
+    });
+  if (reply === null) return decided;
+  const { answers, usage, pictureRefused, callsMade } = reply;
+  for (const participantId of pictureRefused)
+    log.warn(
+      `Picture of participant ${participantId} dropped: its address is not one of Instagram's picture hosts`,
+      "InstagramApiService",
+    );
+  const over = callsMade - sent.length;
+  if (over < 0) budget.giveBack(accountId, -over);
+  if (over > 0) budget.charge(accountId, lane, over);
+  const pauseMs = stopOnThrottle(budget, accountId, answers.values());
+  // Only a call that was not throttled tells that the pool is open again.
+  if (pauseMs === null) budget.learn(accountId, usage);
+  // One person's missing permission may be about that person; every other reason is the account's.
+  const blocked = [...answers.values()].find(
+    (answer) => answer.kind === "blocked" && answer.reason !== "permission_missing",
+  );
+  if (blocked?.kind === "blocked")
+    await accounts.setState(accountId, stateOf(blocked.reason), blocked.reason, entry.sealedToken);
+  for (const lookup of sent) {
+    const answer = answers.get(lookup.participantId) ?? notAnswered;
+    const outcome =
+      answer.kind === "throttled"
+        ? paused(lookup, pauseMs ?? 0, answer)
+        : decideOutcome(answer, lookup.attempts, clock.random());
+    decided.push({ lookup, outcome });
+  }
+  await cache.saveProfiles(
+    accountId,
+    [...answers.values()].flatMap((answer) => (answer.kind === "found" ? [answer.profile] : [])),
+  );
+  return decided;
+}
+
+const notAnswered: LookupAnswer = {
+  kind: "failed",
+  reason: "not_answered",
+  evidence: { httpStatus: null, code: null, subcode: null, fbtraceId: null },
+};
+
+/** Tells the budget once what Instagram named for the whole call. Answers how long the pool rests, in ms; null: it need not. */
+function stopOnThrottle(
+  budget: Pick<Budget, "stop">,
+  accountId: AccountId,
+  answers: Iterable<LookupAnswer>,
+): number | null {
+  const throttled = [...answers].filter((answer) => answer.kind === "throttled");
+  if (throttled.length === 0) return null;
+  const named = throttled.map((answer) => answer.resumeInMs ?? 0);
+  const longestMs = Math.max(...named);
+  return budget.stop(accountId, {
+    scope: throttled.some((answer) => answer.scope === "app") ? "app" : "account",
+    resumeInMs: longestMs > 0 ? longestMs : null,
+  });
+}
+
+function paused(
+  lookup: Lookup,
+  resumeInMs: number,
+  answer?: Extract<LookupAnswer, { kind: "throttled" }>,
+): ProfileOutcome {
+  const { attempts } = lookup;
+  return { kind: "later", reason: "throttled", attempts, retryInMs: resumeInMs, evidence: answer?.evidence ?? null };
+}
+
+const stateOf = (reason: BlockedReason): Account["state"] => (reason === "token_dead" ? "reauth_required" : "paused");
+
+function readBlockedReason(reason: string | null): BlockedReason {
+  return blockedReasons.find((known) => known === reason) ?? "token_dead";
+}
+
+const attempting = (id: ConversationId) => `Attempting to enrich participant profile for conversation ${id}`;
+
+function logOutcome(
+  log: Log,
+  { conversationId, participantId, accountId }: Lookup,
+  outcome: ProfileOutcome,
+  saved: boolean,
+) {
+  if (outcome.kind === "found") {
+    if (saved)
+      log.log(
+        `Successfully enriched conversation ${conversationId} with participant profile data`,
+        "ConversationService",
+        {
+          source: outcome.source,
+        },
+      );
+    return;
+  }
+  const { reason, evidence } = outcome;
+  log.warn(`Failed to fetch profile for participant ${participantId}: ${reason}`, "InstagramApiService", {
+    accountId,
+    ...evidence,
+    retryInMs: outcome.retryInMs,
+  });
+  if (reason === "bad_request")
+    log.error("Instagram does not know a field that was asked for: this is a bug", "InstagramApiService", {
+      ...evidence,
+    });
+}

@@ -1,0 +1,136 @@
+import { SyncError } from "../domain/error.ts";
+import type { InboundEvent, Quarantined } from "../domain/event.ts";
+import { type ConversationId, conversationIdOf } from "../domain/ids.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Log } from "../lib/log.ts";
+import type { EventsRepository } from "../repository/events.ts";
+import { parseWebhook } from "../webhook/parse-webhook.ts";
+import { verifySignature } from "../webhook/verify-signature.ts";
+
+/** Events of one commit: more would hold its rows' locks long; a full delivery of Meta's has up to 1,000. */
+export const eventsPerCommitMax = 2_000;
+/** Posts that may wait for their commit. Beyond that Meta is told to come again, before memory grows without bound. */
+export const postsWaitingMax = 4_096;
+/** Bytes of bodies that may wait, for the same reason: some few deliveries are megabytes. */
+export const bytesWaitingMax = 64 * 1024 * 1024;
+/** Nothing on the hot path waits longer (spec §3: 3 s in all). */
+export const commitDeadlineMs = 1_000;
+
+export type IngestDependencies = {
+  events: Pick<EventsRepository, "saveEvents" | "saveQuarantine">;
+  /** Told after the commit and never awaited: people who want a lookup. */
+  onWanted: (ids: readonly ConversationId[]) => void;
+  clock: Pick<Clock, "nowMs">;
+  log: Log;
+};
+
+export type IngestOptions = { appSecrets: readonly string[] };
+
+/** What a delivery came to. `unavailable`: nothing was kept, let it be sent again. */
+export type Receipt = "kept" | "unsigned" | "unavailable";
+
+type Post = {
+  readonly events: readonly InboundEvent[];
+  readonly quarantined: readonly Quarantined[];
+  readonly bytes: number;
+  readonly settle: (receipt: Receipt) => void;
+};
+
+export type Ingest = ReturnType<typeof createIngest>;
+
+/**
+ * Makes the way in: verify the bytes, read them, store them, and only then say `kept`. Posts that arrive while a
+ * commit is under way share the next one. No Graph, cache or queue call stands in between.
+ */
+export function createIngest({ events, onWanted, clock, log }: IngestDependencies, { appSecrets }: IngestOptions) {
+  let waiting: Post[] = [];
+  let bytesWaiting = 0;
+  let committing = false;
+
+  /** Commits what waits, again and again until nothing does. Never rejects. */
+  const commitAll = async () => {
+    committing = true;
+    while (waiting.length > 0) await commit(takeBatch());
+    committing = false;
+  };
+
+  const takeBatch = (): Post[] => {
+    let events = 0;
+    let count = 0;
+    for (const post of waiting) {
+      events += post.events.length;
+      if (count > 0 && events > eventsPerCommitMax) break;
+      count += 1;
+    }
+    const batch = waiting.slice(0, count);
+    waiting = waiting.slice(count);
+    for (const post of batch) bytesWaiting -= post.bytes;
+    return batch;
+  };
+
+  /** Stores these posts together; where a row is refused, each half by itself, down to the row that is at fault. */
+  const commit = async (posts: readonly Post[]): Promise<void> => {
+    try {
+      const quarantined = posts.flatMap((post) => post.quarantined);
+      if (quarantined.length > 0) await events.saveQuarantine(quarantined, commitDeadlineMs);
+      await storeEvents(posts.flatMap((post) => post.events));
+    } catch (error) {
+      log.error("Webhook not stored, Instagram will send it again", context, {
+        posts: posts.length,
+        reason: reasonOf(error),
+      });
+      for (const post of posts) post.settle("unavailable");
+      return;
+    }
+    for (const post of posts) post.settle("kept");
+  };
+
+  const storeEvents = async (batch: readonly InboundEvent[]): Promise<void> => {
+    if (batch.length === 0) return;
+    try {
+      const saved = await events.saveEvents(batch, commitDeadlineMs);
+      for (const [accountId, participantId, mid] of saved.messages)
+        log.log("Message processed", "WebhookMessageHandler", {
+          conversationId: conversationIdOf(accountId, participantId),
+          messageId: mid,
+        });
+      if (saved.wanted.length > 0) onWanted(saved.wanted);
+    } catch (error) {
+      if (!(error instanceof SyncError) || error.code !== "statement_refused") throw error;
+      if (batch.length === 1) {
+        const raw = Buffer.from(batch[0]?.raw ?? "", "utf8");
+        log.warn("Webhook item set aside: Postgres refused its row", context, { reason: reasonOf(error) });
+        await events.saveQuarantine([{ reason: "row_refused", raw }], commitDeadlineMs);
+        return;
+      }
+      const middle = Math.ceil(batch.length / 2);
+      await storeEvents(batch.slice(0, middle));
+      await storeEvents(batch.slice(middle));
+    }
+  };
+
+  return {
+    /** Takes one delivery. Answers once it is committed, or refused. Never rejects. */
+    receive(body: Uint8Array, signature: string | null): Promise<Receipt> {
+      if (!verifySignature(body, signature, appSecrets)) return Promise.resolve("unsigned");
+      if (waiting.length >= postsWaitingMax || bytesWaiting + body.length > bytesWaitingMax)
+        return Promise.resolve("unavailable");
+      const { events, quarantined } = parseWebhook(body, clock.nowMs());
+      if (quarantined.length > 0)
+        log.warn("Webhook item set aside", context, { reasons: [...new Set(quarantined.map((item) => item.reason))] });
+      const receipt = Promise.withResolvers<Receipt>();
+      waiting.push({ events, quarantined, bytes: body.length, settle: receipt.resolve });
+      bytesWaiting += body.length;
+      if (!committing) void commitAll();
+      return receipt.promise;
+    },
+    /** Posts that wait for their commit now. */
+    depth: () => waiting.length,
+  };
+}
+
+const context = "WebhookMessageHandler";
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,232 @@
+import { afterAll, beforeEach, describe, expect, test } from "bun:test";
+import { createBudget } from "../../src/budget/budget.ts";
+import { openProfileCache } from "../../src/cache/profile-cache.ts";
+import type { Login } from "../../src/domain/account.ts";
+import { type AccountId, type ParticipantId, parseAccountId } from "../../src/domain/ids.ts";
+import type { Evidence, LookupAnswer } from "../../src/domain/profile.ts";
+import { type BackfillProgress, backfill } from "../../src/usecases/backfill.ts";
+import { createEnrich, type EnrichDependencies } from "../../src/usecases/enrich.ts";
+import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
+import { createRecordingLog, openTestRepositories, systemClock } from "../support/test-repositories.ts";
+import { account, delivery, inbound, secondAccount } from "../support/webhook-bodies.ts";
+
+const t = 1_762_000_000_000;
+const evidence: Evidence = { httpStatus: 500, code: 2, subcode: null, fbtraceId: null };
+
+describe("backfill()", async () => {
+  const db = await openTestRepositories();
+  afterAll(() => db[Symbol.asyncDispose]());
+  beforeEach(() => db.empty());
+
+  const addAccount = async (id: string, login: Login) => {
+    const pageId = login === "facebook" ? `page-${id}` : null;
+    await db.accounts.saveAccount({
+      id: parseAccountId(id) as AccountId,
+      ownId: `shop-${id.slice(-1)}`,
+      login,
+      pageId,
+      appScopedId: null,
+      username: null,
+      token: `token of ${id}`,
+      tokenExpiresAtMs: null,
+    });
+  };
+  const write = (people: number, of = account) =>
+    db.events.saveEvents(
+      parseWebhook(
+        delivery(
+          Array.from({ length: people }, (_, n) => inbound(`${30_000 + n}`, `m${n}`, t + n, {}, of)),
+          of,
+        ),
+        Date.now(),
+      ).events,
+      20_000,
+    );
+
+  /** A Graph that answers as `answer` says, and what it was asked. */
+  const makeRun = async (answer: (id: ParticipantId, nth: number) => LookupAnswer) => {
+    const calls: { accountId: string; token: string; ids: readonly ParticipantId[] }[] = [];
+    const times = new Map<ParticipantId, number>();
+    const graph: EnrichDependencies["graph"] = {
+      async fetchProfiles(access, ids) {
+        calls.push({ accountId: access.id, token: access.token, ids });
+        const nth = (id: ParticipantId) => {
+          times.set(id, (times.get(id) ?? 0) + 1);
+          return times.get(id) ?? 1;
+        };
+        return {
+          answers: new Map(ids.map((id) => [id, answer(id, nth(id))])),
+          usage: null,
+          pictureRefused: [],
+          callsMade: ids.length,
+        };
+      },
+    };
+    const recorded = createRecordingLog();
+    const { log } = recorded;
+    const cache = await openProfileCache({ url: null, timeoutMs: 100, entriesMax: 10_000, clock: systemClock, log });
+    // Pauses of a limit scale with the window: a quarter of it at first.
+    const budget = createBudget({ ceilingPerWindow: null, windowMs: 2_000, clock: systemClock });
+    const chance = { ...systemClock, random: () => 0.02 }; // back-off of 20, 80, 320 ms
+    const enrich = createEnrich({
+      lookups: db.lookups,
+      accounts: db.accounts,
+      cache,
+      budget,
+      graph,
+      clock: chance,
+      log,
+    });
+    const progress: BackfillProgress[] = [];
+    const stop = new AbortController();
+    const run = async (batchSize: number, of = account) => {
+      const found = (await db.accounts.listAccounts()).find((one) => one.id === of);
+      if (found === undefined) throw new Error("no such account");
+      return backfill(
+        { conversations: db.conversations, runs: db.runs, enrich, clock: systemClock, log },
+        { runId: `run-${of}-${Math.random()}`, owner: "test", account: found, batchSize },
+        { signal: stop.signal, onProgress: (one) => void progress.push(one) },
+      );
+    };
+    return { run, calls, times, progress, stop, ...recorded };
+  };
+  const found = (
+    id: ParticipantId,
+    pictureUrl: string | null = "https://scontent.cdninstagram.com/p.jpg",
+  ): LookupAnswer => ({
+    kind: "found",
+    profile: {
+      participantId: id,
+      username: `u${id}`,
+      name: null,
+      pictureUrl,
+      pictureExpiresAtMs: null,
+      fetchedAtMs: Date.now(),
+    },
+  });
+
+  test("asks a page account's people in whole batches of 50, whatever the batch size", async () => {
+    await addAccount(account, "facebook");
+    await write(520);
+    for (const batchSize of [10, 50]) {
+      await db.database.query("update conversations set profile_status = 'pending', fetched_at = null", [], "reset");
+      const { run, calls, messages } = await makeRun((id) => found(id));
+      const report = await run(batchSize);
+      expect(calls.map((call) => call.ids.length).sort((a, b) => b - a)).toEqual([...Array(10).fill(50), 20]);
+      expect(report).toMatchObject({ total: 520, done: 520, successful: 520, errors: 0, interrupted: false });
+      expect(messages()).toContain(
+        `Starting backfill job for account shop-1 with batch size ${batchSize} (job: ${report.runId})`,
+      );
+      expect(messages()).toContain(
+        `Backfill job ${report.runId} completed: 520/520 successful, 0 errors, ${report.durationMs}ms`,
+      );
+    }
+  });
+
+  test("goes on after the first batch until everybody was asked", async () => {
+    await addAccount(account, "instagram");
+    await write(2_345);
+    const { run, times } = await makeRun((id) => found(id));
+    expect(await run(10)).toMatchObject({ done: 2_345, successful: 2_345 });
+    expect(times.size).toBe(2_345);
+    expect(Math.max(...times.values())).toBe(1);
+  });
+
+  test("touches that account's people with that account's token, nobody else's", async () => {
+    await addAccount(account, "instagram");
+    await addAccount(secondAccount, "instagram");
+    await write(5);
+    await write(7, secondAccount);
+    const { run, calls } = await makeRun((id) => found(id));
+    await run(10, secondAccount);
+    expect(new Set(calls.map((call) => `${call.accountId} ${call.token}`))).toEqual(
+      new Set([`${secondAccount} token of ${secondAccount}`]),
+    );
+    expect(await db.conversations.countMissingProfiles(parseAccountId(account) as AccountId)).toBe(5);
+    expect(await db.conversations.countMissingProfiles(parseAccountId(secondAccount) as AccountId)).toBe(0);
+  });
+
+  test("people who fail for good neither block the others nor come again in the next run", async () => {
+    await addAccount(account, "instagram");
+    await write(120);
+    const gone: LookupAnswer = { kind: "absent", reason: "gone", evidence };
+    const first = await makeRun((id) => (Number(id) >= 30_020 ? gone : found(id)));
+    expect(await first.run(10)).toMatchObject({ successful: 20, errors: 100, outcomes: { complete: 20, gone: 100 } });
+    const second = await makeRun((id) => found(id));
+    expect(await second.run(10)).toMatchObject({ total: 0, done: 0 });
+    expect(second.calls).toEqual([]);
+  });
+
+  test("people without a picture are done and are not candidates again", async () => {
+    await addAccount(account, "instagram");
+    await write(30);
+    const first = await makeRun((id) => found(id, null));
+    expect(await first.run(10)).toMatchObject({ successful: 30, outcomes: { no_picture: 30 } });
+    expect(await db.conversations.countMissingProfiles(parseAccountId(account) as AccountId)).toBe(0);
+  });
+
+  test("tries a passing failure again within the run, three attempts at most", async () => {
+    await addAccount(account, "instagram");
+    await write(10);
+    const fails: LookupAnswer = { kind: "failed", reason: "server_error", evidence };
+    const { run, times } = await makeRun((id, nth) =>
+      id === "30000" || (id === "30001" && nth < 3) ? fails : found(id),
+    );
+    expect(await run(10)).toMatchObject({ successful: 9, errors: 1, outcomes: { complete: 9, server_error: 1 } });
+    expect(times.get("30000" as ParticipantId)).toBe(3);
+    expect(times.get("30001" as ParticipantId)).toBe(3);
+  });
+
+  test("waits out a limit with a countdown, and then finishes", async () => {
+    await addAccount(account, "instagram");
+    await write(40);
+    let throttled = false;
+    const { run, progress, times } = await makeRun((id) => {
+      if (throttled || id !== "30030") return found(id);
+      throttled = true;
+      return { kind: "throttled", scope: "account", resumeInMs: null, evidence };
+    });
+    expect(await run(10)).toMatchObject({ successful: 40, errors: 0 });
+    expect(progress.some((one) => (one.pausedForMs ?? 0) > 0)).toBe(true);
+    expect(times.get("30030" as ParticipantId)).toBe(2);
+  }, 20_000);
+
+  test("a dead token ends the run and says why", async () => {
+    await addAccount(account, "instagram");
+    await write(500);
+    const { run, calls } = await makeRun(() => ({ kind: "blocked", reason: "token_dead", evidence }));
+    expect(await run(10)).toMatchObject({ blockedReason: "token_dead", successful: 0 });
+    expect(calls.length).toBeLessThanOrEqual(8); // the steps that were already under way
+  });
+
+  test("told to stop, it finishes what is in hand; the next run takes the rest, nobody twice", async () => {
+    await addAccount(account, "instagram");
+    await write(400);
+    const first = await makeRun((id) => found(id));
+    let seen = 0;
+    const { run, times, stop } = { ...first, times: first.times };
+    const answering = await makeRun((id) => {
+      seen += 1;
+      if (seen === 60) answering.stop.abort();
+      return found(id);
+    });
+    const report = await answering.run(10);
+    expect(report.interrupted).toBe(true);
+    expect(report.done).toBeGreaterThan(0);
+    expect(report.done).toBeLessThan(400);
+    expect(await run(10)).toMatchObject({ total: 400 - report.done, done: 400 - report.done });
+    expect([...times.keys()].filter((id) => answering.times.has(id))).toEqual([]);
+    expect(stop.signal.aborted).toBe(false);
+    expect(await db.rows("backfill_runs", "started_at")).toMatchObject([
+      { state: "interrupted" },
+      { state: "completed" },
+    ]);
+  });
+
+  test("nothing to do is a run of nobody", async () => {
+    await addAccount(account, "instagram");
+    const { run, calls } = await makeRun((id) => found(id));
+    expect(await run(10)).toMatchObject({ total: 0, done: 0, successful: 0, errors: 0 });
+    expect(calls).toEqual([]);
+  });
+});

@@ -1,0 +1,131 @@
+import { describe, expect, test } from "bun:test";
+import {
+  type AccountId,
+  type ConversationId,
+  conversationIdOf,
+  type ParticipantId,
+  parseAccountId,
+  parseParticipantId,
+} from "../../src/domain/ids.ts";
+import { createDispatcher, waitingMax, windowMax, windowsInFlight } from "../../src/usecases/dispatch.ts";
+import type { EnrichResult } from "../../src/usecases/enrich.ts";
+import { createRecordingLog, systemClock } from "../support/test-repositories.ts";
+
+const accountId = parseAccountId("17841400000000001") as AccountId;
+const idOf = (n: number): ConversationId =>
+  conversationIdOf(accountId, parseParticipantId(`${1000 + n}`) as ParticipantId);
+const ids = (count: number) => Array.from({ length: count }, (_, n) => idOf(n));
+const done: EnrichResult = { kind: "skipped", why: "done" };
+const later = (retryInMs: number): EnrichResult => ({
+  kind: "later",
+  reason: "server_error",
+  attempts: 1,
+  retryInMs,
+  evidence: null,
+});
+
+function make(
+  enrichOne: (id: ConversationId) => Promise<EnrichResult> | EnrichResult,
+  due: () => ConversationId[] = () => [],
+) {
+  const windows: number[] = [];
+  const queued: { ids: readonly ConversationId[]; delayMs: number }[] = [];
+  const stop = new AbortController();
+  const recorded = createRecordingLog();
+  let handle: (ids: readonly ConversationId[]) => Promise<void> = async () => {};
+  const dispatcher = createDispatcher(
+    {
+      enrich: async (asked) => {
+        windows.push(asked.length);
+        return new Map(await Promise.all(asked.map(async (id) => [id, await enrichOne(id)] as const)));
+      },
+      queue: {
+        addLookups: async (asked, delayMs) => void queued.push({ ids: asked, delayMs }),
+        work: (given) => {
+          handle = given;
+        },
+      },
+      lookups: { listDue: async () => due() },
+      clock: systemClock,
+      log: recorded.log,
+    },
+    { stopTaking: stop.signal, abort: stop.signal },
+  );
+  return { dispatcher, windows, queued, stop, work: (asked: ConversationId[]) => handle(asked), ...recorded };
+}
+
+describe("createDispatcher()", () => {
+  test("looks a new person up at once, without the queue", async () => {
+    const { dispatcher, windows, queued } = make(() => done);
+    dispatcher.wake([idOf(1)]);
+    await dispatcher.settle();
+    expect(windows).toEqual([1]);
+    expect(queued).toEqual([]);
+  });
+
+  test("a person who waits already is not taken twice", async () => {
+    const gate = Promise.withResolvers<EnrichResult>();
+    const { dispatcher, windows } = make(() => gate.promise);
+    for (let n = 0; n < 100; n++) dispatcher.wake([idOf(1)]);
+    gate.resolve(done);
+    await dispatcher.settle();
+    expect(windows).toEqual([1]);
+    dispatcher.wake([idOf(1)]);
+    await dispatcher.settle();
+    expect(windows).toEqual([1, 1]);
+  });
+
+  test("packs people who wait into windows, and bounds how many are under way", async () => {
+    const gate = Promise.withResolvers<EnrichResult>();
+    const { dispatcher, windows } = make(() => gate.promise);
+    dispatcher.wake(ids(windowMax * (windowsInFlight + 2)));
+    expect(windows).toEqual(Array.from({ length: windowsInFlight }, () => windowMax));
+    gate.resolve(done);
+    for (let n = 0; n < 5; n++) await dispatcher.settle();
+    expect(windows).toHaveLength(windowsInFlight + 2);
+  });
+
+  test("people beyond the memory's bound go to the queue", () => {
+    const gate = Promise.withResolvers<EnrichResult>();
+    const { dispatcher, queued } = make(() => gate.promise);
+    dispatcher.wake(ids(waitingMax + 25));
+    expect(queued.map((job) => job.ids.length)).toEqual([25]);
+    gate.resolve(done);
+  });
+
+  test("a second attempt goes to the queue with its pause", async () => {
+    const { dispatcher, queued } = make(() => later(3_900));
+    dispatcher.wake([idOf(1)]);
+    await dispatcher.settle();
+    expect(queued).toEqual([{ ids: [idOf(1)], delayMs: 4_000 }]);
+  });
+
+  test("the sweep at the start takes up whom queue and memory lost, once", async () => {
+    const { dispatcher, queued, work, windows, stop } = make(
+      () => done,
+      () => ids(3),
+    );
+    dispatcher.start();
+    await Bun.sleep(10);
+    expect(queued).toEqual([{ ids: ids(3), delayMs: 0 }]);
+    await work(ids(3));
+    expect(windows).toEqual([3]);
+    stop.abort();
+    await dispatcher.settle();
+  });
+
+  test("a database that is away costs a line, and the next sweep takes over", async () => {
+    const { dispatcher, messages } = make(() => Promise.reject(new Error("Cannot claim profile lookups: away")));
+    dispatcher.wake([idOf(1)]);
+    await dispatcher.settle();
+    expect(messages()).toEqual(["Lookups left to the next sweep: Cannot claim profile lookups: away"]);
+  });
+
+  test("after the stop nothing new begins", async () => {
+    const { dispatcher, windows, stop } = make(() => done);
+    stop.abort();
+    dispatcher.wake([idOf(1)]);
+    await dispatcher.settle();
+    expect(windows).toEqual([]);
+  });
+});

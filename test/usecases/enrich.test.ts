@@ -1,0 +1,317 @@
+import { afterAll, beforeEach, describe, expect, test } from "bun:test";
+import { createBudget } from "../../src/budget/budget.ts";
+import { openProfileCache } from "../../src/cache/profile-cache.ts";
+import type { AccountAccess } from "../../src/domain/account.ts";
+import {
+  type AccountId,
+  type ConversationId,
+  conversationIdOf,
+  type ParticipantId,
+  parseAccountId,
+  parseParticipantId,
+} from "../../src/domain/ids.ts";
+import { attemptsMax } from "../../src/domain/lookup-outcome.ts";
+import type { Evidence, LookupAnswer, Profile } from "../../src/domain/profile.ts";
+import { createEnrich, type EnrichDependencies } from "../../src/usecases/enrich.ts";
+import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
+import { createRecordingLog, openTestRepositories, systemClock } from "../support/test-repositories.ts";
+import { account, delivery, echo, inbound, secondAccount } from "../support/webhook-bodies.ts";
+
+const accountId = parseAccountId(account) as AccountId;
+const idOf = (person: string, of: AccountId = accountId): ConversationId =>
+  conversationIdOf(of, parseParticipantId(person) as ParticipantId);
+const evidence: Evidence = { httpStatus: 403, code: 230, subcode: null, fbtraceId: "trace" };
+const never = new AbortController().signal;
+const live = { lane: "live", force: false, signal: never } as const;
+
+const profileOf = (participantId: ParticipantId, rest: Partial<Profile> = {}): Profile => ({
+  participantId,
+  username: `user_${participantId}`,
+  name: `Name ${participantId}`,
+  pictureUrl: "https://scontent.cdninstagram.com/v/p.jpg",
+  pictureExpiresAtMs: Date.now() + 86_400_000 * 3,
+  fetchedAtMs: Date.now(),
+  ...rest,
+});
+const found = (id: ParticipantId): LookupAnswer => ({ kind: "found", profile: profileOf(id) });
+
+describe("enrich()", async () => {
+  const db = await openTestRepositories();
+  afterAll(() => db[Symbol.asyncDispose]());
+
+  let answer: (id: ParticipantId, access: AccountAccess) => LookupAnswer | Promise<LookupAnswer>;
+  let asked: { ids: readonly ParticipantId[]; access: AccountAccess }[] = [];
+  const graph: EnrichDependencies["graph"] = {
+    async fetchProfiles(access, ids) {
+      asked.push({ ids, access });
+      const answers = new Map<ParticipantId, LookupAnswer>();
+      for (const id of ids) answers.set(id, await answer(id, access));
+      return { answers, usage: null, pictureRefused: [], callsMade: ids.length };
+    },
+  };
+
+  const make = async (over: Partial<EnrichDependencies> = {}) => {
+    const recorded = createRecordingLog();
+    const cache = await openProfileCache({
+      url: null,
+      timeoutMs: 100,
+      entriesMax: 1_000,
+      clock: systemClock,
+      log: recorded.log,
+    });
+    const budget = createBudget({ ceilingPerWindow: null, clock: systemClock });
+    const parts = {
+      lookups: db.lookups,
+      accounts: db.accounts,
+      cache,
+      budget,
+      graph,
+      clock: systemClock,
+      log: recorded.log,
+      ...over,
+    };
+    return { enrich: createEnrich(parts), cache, budget, ...recorded };
+  };
+  const write = (items: Record<string, unknown>[], of = account) =>
+    db.events.saveEvents(parseWebhook(delivery(items, of), Date.now()).events, 5_000);
+  const addAccount = (id: string, token = "IGAAtoken") =>
+    db.accounts.saveAccount({
+      id: parseAccountId(id) as AccountId,
+      ownId: `shop-${id.slice(-1)}`,
+      login: "instagram",
+      pageId: null,
+      appScopedId: null,
+      username: null,
+      token,
+      tokenExpiresAtMs: null,
+    });
+  const row = async (person: string) =>
+    (await db.rows("conversations", "id")).find((one) => one.participant_platform_id === person) ?? {};
+
+  beforeEach(async () => {
+    await db.empty();
+    await addAccount(account);
+    asked = [];
+    answer = found;
+  });
+
+  test("gives a conversation its name and picture, and says so in the log line operators grep for", async () => {
+    await write([inbound("111", "m1", 1_762_000_000_000)]);
+    const { enrich, messages } = await make();
+    const results = await enrich([idOf("111")], live);
+    expect(results.get(idOf("111"))).toMatchObject({ kind: "found", source: "graph" });
+    expect(await row("111")).toMatchObject({
+      participant_username: "user_111",
+      participant_name: "Name 111",
+      profile_status: "complete",
+      next_attempt_at: null,
+      lease_until: null,
+    });
+    expect(messages()).toContain(`Attempting to enrich participant profile for conversation ${idOf("111")}`);
+    expect(messages()).toContain(`Successfully enriched conversation ${idOf("111")} with participant profile data`);
+  });
+
+  test("a person without a picture is done", async () => {
+    await write([inbound("111", "m1", 1_762_000_000_000)]);
+    answer = (id) => ({ kind: "found", profile: profileOf(id, { pictureUrl: null, pictureExpiresAtMs: null }) });
+    const { enrich } = await make();
+    await enrich([idOf("111")], live);
+    expect(await row("111")).toMatchObject({ profile_status: "no_picture", next_attempt_at: null });
+    await enrich([idOf("111")], live);
+    expect(asked).toHaveLength(1);
+  });
+
+  test("asks once for one person however many callers ask at once", async () => {
+    await write([inbound("111", "m1", 1_762_000_000_000)]);
+    answer = async (id) => {
+      await Bun.sleep(50);
+      return found(id);
+    };
+    const [a, b] = [await make(), await make()]; // two processes share nothing but the database
+    const results = await Promise.all(
+      Array.from({ length: 20 }, (_, n) => (n % 2 ? a : b).enrich([idOf("111")], live)),
+    );
+    expect(asked).toHaveLength(1);
+    const kinds = results.map((result) => result.get(idOf("111"))?.kind);
+    expect(kinds.filter((kind) => kind === "found")).toHaveLength(1);
+    expect(kinds.filter((kind) => kind === "skipped")).toHaveLength(19);
+  });
+
+  test("answers from the cache without asking Instagram, in a fresh conversation of a known person", async () => {
+    await write([inbound("111", "m1", 1_762_000_000_000)]);
+    const { enrich, cache } = await make();
+    await cache.saveProfiles(accountId, [profileOf(parseParticipantId("111") as ParticipantId)]);
+    expect((await enrich([idOf("111")], live)).get(idOf("111"))).toMatchObject({ kind: "found", source: "cache" });
+    expect(asked).toEqual([]);
+  });
+
+  test("uses each account's own token for its own people", async () => {
+    await addAccount(secondAccount, "IGAAsecond");
+    const second = parseAccountId(secondAccount) as AccountId;
+    await write([inbound("111", "m1", 1_762_000_000_000)]);
+    await write([inbound("222", "m2", 1_762_000_000_000, {}, secondAccount)], secondAccount);
+    const { enrich } = await make();
+    await enrich([idOf("111"), idOf("222", second)], live);
+    expect(asked.map(({ ids, access }) => [access.id, access.token, ...ids]).sort()).toEqual([
+      [account, "IGAAtoken", "111"],
+      [secondAccount, "IGAAsecond", "222"],
+    ]);
+  });
+
+  test("an unknown conversation is skipped with a warning, a finished one in silence", async () => {
+    await write([inbound("111", "m1", 1_762_000_000_000)]);
+    const { enrich, lines } = await make();
+    await enrich([idOf("111")], live);
+    const results = await enrich([idOf("111"), idOf("999")], live);
+    expect(results.get(idOf("111"))).toEqual({ kind: "skipped", why: "done" });
+    expect(results.get(idOf("999"))).toEqual({ kind: "skipped", why: "missing" });
+    expect(lines).toContainEqual(
+      expect.objectContaining({ level: "warn", message: `Conversation ${idOf("999")} not found` }),
+    );
+    expect(lines).toContainEqual(
+      expect.objectContaining({
+        level: "debug",
+        message: `Conversation ${idOf("111")} already has participant profile data`,
+      }),
+    );
+  });
+
+  test("gives up after three attempts, with a pause after each, and never in a loop of its own", async () => {
+    await write([inbound("111", "m1", 1_762_000_000_000)]);
+    answer = () => ({ kind: "failed", reason: "server_error", evidence });
+    const { enrich, messages } = await make();
+    for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+      const result = (await enrich([idOf("111")], { ...live, force: true })).get(idOf("111"));
+      expect(asked).toHaveLength(attempt); // one call an attempt: nothing below retries too
+      expect(result).toMatchObject({ kind: attempt < attemptsMax ? "later" : "absent", attempts: attempt });
+    }
+    expect(await row("111")).toMatchObject({ profile_status: "failed", reason_code: "server_error", attempts: 3 });
+    expect(messages()).toContain("Failed to fetch profile for participant 111: server_error");
+  });
+
+  test("a limit spends no attempt and pauses the account", async () => {
+    await write([inbound("111", "m1", 1_762_000_000_000), inbound("222", "m2", 1_762_000_000_000)]);
+    answer = () => ({ kind: "throttled", scope: "account", resumeInMs: 90_000, evidence });
+    const { enrich } = await make();
+    const result = (await enrich([idOf("111")], live)).get(idOf("111"));
+    expect(result).toMatchObject({ kind: "later", reason: "throttled", attempts: 0 });
+    expect(await row("111")).toMatchObject({ profile_status: "pending", attempts: 0 });
+    await enrich([idOf("222")], live);
+    expect(asked).toHaveLength(1); // the second person waits without a call
+  });
+
+  test("one person's refusal is theirs, and their next message asks again", async () => {
+    await write([inbound("111", "m1", 1_762_000_000_000)]);
+    answer = () => ({ kind: "absent", reason: "no_consent", evidence });
+    const { enrich } = await make();
+    await enrich([idOf("111")], live);
+    expect(await row("111")).toMatchObject({
+      profile_status: "no_consent",
+      reason_code: "no_consent",
+      next_attempt_at: null,
+    });
+    expect((await db.accounts.getAccess(accountId)).kind).toBe("ready");
+    expect((await write([inbound("111", "m2", 1_762_000_001_000)])).wanted).toEqual([idOf("111")]);
+  });
+
+  test("a message that comes while Instagram refuses is not forgotten", async () => {
+    await write([inbound("111", "m1", 1_762_000_000_000)]);
+    answer = async () => {
+      await write([inbound("111", "m2", 1_762_000_005_000)]);
+      return { kind: "absent", reason: "no_consent", evidence };
+    };
+    const { enrich } = await make();
+    await enrich([idOf("111")], live);
+    expect(await row("111")).toMatchObject({ profile_status: "pending", unread_count: 2 });
+    expect((await row("111")).next_attempt_at).not.toBeNull();
+  });
+
+  test("a dead token stops the account's lookups, keeps its messages, and a new token takes them up again", async () => {
+    await write([inbound("111", "m1", 1_762_000_000_000), inbound("222", "m2", 1_762_000_000_000)]);
+    answer = () => ({ kind: "blocked", reason: "token_dead", evidence: { ...evidence, code: 190 } });
+    const { enrich } = await make();
+    await enrich([idOf("111")], live);
+    expect((await db.accounts.listAccounts())[0]).toMatchObject({
+      state: "reauth_required",
+      stateReason: "token_dead",
+    });
+    await enrich([idOf("222")], live);
+    expect(asked).toHaveLength(1);
+    expect(await row("222")).toMatchObject({ profile_status: "account_blocked", reason_code: "token_dead" });
+    expect((await write([inbound("333", "m3", 1_762_000_000_000)])).messages).toHaveLength(1);
+    await addAccount(account, "IGAAnew");
+    answer = found;
+    const due = await db.lookups.listDue(10);
+    expect([...due].sort()).toEqual([idOf("111"), idOf("222"), idOf("333")]);
+    await enrich(due, live);
+    expect(await row("111")).toMatchObject({ profile_status: "complete" });
+  });
+
+  test("the account of an unknown person is shown as missing, not as failed", async () => {
+    await db.accounts.deleteAccount(accountId);
+    await write([inbound("111", "m1", 1_762_000_000_000)]);
+    const { enrich } = await make();
+    await enrich([idOf("111")], live);
+    expect(await row("111")).toMatchObject({ profile_status: "account_blocked", reason_code: "token_missing" });
+  });
+
+  test("a slow lookup whose lease was taken over writes nothing: the newer profile stays", async () => {
+    await write([inbound("111", "m1", 1_762_000_000_000)]);
+    const { enrich } = await make();
+    answer = async (id) => {
+      // The process stood still: its lease ran out, another took over and finished.
+      await db.database.query("update conversations set lease_until = now() - interval '1 second'", [], "age");
+      answer = (same) => ({ kind: "found", profile: profileOf(same, { username: "newer" }) });
+      await (await make()).enrich([idOf("111")], live);
+      return { kind: "found", profile: profileOf(id, { username: "older", fetchedAtMs: Date.now() - 60_000 }) };
+    };
+    await enrich([idOf("111")], live);
+    expect(await row("111")).toMatchObject({ participant_username: "newer" });
+  });
+
+  test("a refusal never takes away a name and a picture that are known", async () => {
+    await write([inbound("111", "m1", 1_762_000_000_000)]);
+    const { enrich, cache } = await make();
+    await enrich([idOf("111")], live);
+    await cache.deleteProfiles([parseParticipantId("111") as ParticipantId]);
+    answer = () => ({ kind: "failed", reason: "bad_request", evidence });
+    await enrich([idOf("111")], { ...live, force: true });
+    expect(await row("111")).toMatchObject({ participant_username: "user_111", profile_status: "complete" });
+    expect((await row("111")).participant_profile_pic).toContain("cdninstagram.com");
+  });
+
+  test("messages that come during a lookup and the lookup leave each other's columns alone", async () => {
+    await write([inbound("111", "m1", 1_762_000_000_000)]);
+    answer = async (id) => {
+      await write([inbound("111", "m2", 1_762_000_009_000), echo("111", "e1", 1_762_000_010_000)]);
+      return found(id);
+    };
+    const { enrich } = await make();
+    await enrich([idOf("111")], live);
+    expect(await row("111")).toMatchObject({
+      participant_username: "user_111",
+      unread_count: 2,
+      last_message_at: new Date(1_762_000_010_000),
+    });
+  });
+
+  test("told to stop, it gives its leases back", async () => {
+    await write([inbound("111", "m1", 1_762_000_000_000)]);
+    const stop = new AbortController();
+    stop.abort();
+    const { enrich } = await make();
+    await enrich([idOf("111")], { ...live, signal: stop.signal });
+    expect(asked).toEqual([]);
+    expect(await row("111")).toMatchObject({ lease_until: null, profile_status: "pending" });
+    expect(await db.lookups.listDue(5)).toEqual([idOf("111")]);
+  });
+
+  test("no token, no secret and no text of a message stands in any log line", async () => {
+    await write([inbound("111", "m1", 1_762_000_000_000, { text: "my private words" })]);
+    const { enrich, lines } = await make();
+    await enrich([idOf("111")], live);
+    const text = JSON.stringify(lines);
+    expect(text).not.toContain("IGAAtoken");
+    expect(text).not.toContain("my private words");
+  });
+});
