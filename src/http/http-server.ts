@@ -1,0 +1,72 @@
+import { SyncError } from "../domain/error.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { HttpApp } from "./http-app.ts";
+
+/** A connection that neither sends nor takes a byte for so long is closed; a slow sender with it. Bun counts in steps of 4 s. */
+export const idleSecondsMax = 10;
+/** What requests in flight may still take once nothing new is taken. A delivery takes 3 s at most, so this is ample. */
+export const lastRequestsMsMax = 5000;
+
+export type HttpServerOptions = {
+  readonly hostname: string;
+  /** 0: a free one. */
+  readonly port: number;
+  readonly clock: Pick<Clock, "after">;
+  readonly lastRequestsMs?: number;
+};
+export type HttpServer = ReturnType<typeof openHttpServer>;
+
+/** Listens. Throws `config_invalid` where the address cannot be listened on. */
+export function openHttpServer(app: HttpApp, options: HttpServerOptions) {
+  const { hostname, port, clock, lastRequestsMs = lastRequestsMsMax } = options;
+  const server = listen(app, hostname, port);
+  let stopped: Promise<void> | null = null;
+
+  /** Takes no new connection or request, lets the ones in flight end, and cuts what is not done in time. Ends once; never throws. */
+  const stopTaking = (): Promise<void> => {
+    stopped ??= new Promise((resolve) => {
+      const cancel = clock.after(lastRequestsMs, () => {
+        server.stop(true);
+        resolve();
+      });
+      server.stop().finally(() => {
+        cancel();
+        resolve();
+      });
+    });
+    return stopped;
+  };
+  const boundPort = server.port ?? port;
+  return {
+    port: boundPort,
+    url: `http://${nameToVisit(hostname)}:${boundPort}`,
+    stopTaking,
+    [Symbol.asyncDispose]: stopTaking,
+  };
+}
+
+function listen(app: HttpApp, hostname: string, port: number) {
+  try {
+    return Bun.serve({
+      hostname,
+      port,
+      // Bun's development page shows sources.
+      development: false,
+      idleTimeout: idleSecondsMax,
+      // Over it Bun answers a bare 413 by itself, before the body is read where its length is declared.
+      maxRequestBodySize: app.webhookBodyMax,
+      fetch: (request, bun) => app.fetch(request, (asked) => bun.requestIP(asked)?.address ?? null),
+      error: (error) => app.answerError(new Request("http://localhost/"), error),
+    });
+  } catch (cause) {
+    const inUse = cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
+    const why = inUse ? "another program listens there" : "the address cannot be used on this machine";
+    throw new SyncError("config_invalid", `Cannot listen on ${hostname} port ${port}: ${why}`, { cause });
+  }
+}
+
+/** The name to open in a browser: an address that means "all of them" is none. */
+function nameToVisit(hostname: string): string {
+  if (hostname === "0.0.0.0" || hostname === "::") return "localhost";
+  return hostname.includes(":") ? `[${hostname}]` : hostname;
+}
