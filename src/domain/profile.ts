@@ -31,6 +31,7 @@ export type AbsentReason = (typeof absentReasons)[number];
 /** Why the account cannot look anybody up: a human has to act. */
 export const blockedReasons = [
   "token_missing",
+  "token_unreadable",
   "token_dead",
   "permission_missing",
   "page_not_linked",

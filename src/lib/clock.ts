@@ -41,3 +41,18 @@ export function wait(clock: Pick<Clock, "after">, delayMs: number, signal?: Abor
     signal?.addEventListener("abort", onAbort, { once: true });
   });
 }
+
+/** Waits for `work` to end, `boundMs` at most. Answers whether it did. Rejects as `work` does; leaves no timer behind. */
+export async function endsWithin(
+  clock: Pick<Clock, "after">,
+  work: Promise<unknown>,
+  boundMs: number,
+): Promise<boolean> {
+  const done = new AbortController();
+  const late = wait(clock, boundMs, done.signal).then(() => false);
+  try {
+    return await Promise.race([work.then(() => true), late]);
+  } finally {
+    done.abort();
+  }
+}

@@ -5,6 +5,7 @@ import listAccountsSql from "../../sql/queries/list-accounts.sql" with { type: "
 import saveAccountSql from "../../sql/queries/save-account.sql" with { type: "text" };
 import setAccountState from "../../sql/queries/set-account-state.sql" with { type: "text" };
 import type { Account, AccountAccess, AccountState, Login } from "../domain/account.ts";
+import { SyncError } from "../domain/error.ts";
 import type { AccountId } from "../domain/ids.ts";
 import type { Database } from "./database.ts";
 import type { Vault } from "./vault.ts";
@@ -39,6 +40,14 @@ export type AccountsRepository = ReturnType<typeof createAccountsRepository>;
 
 /** The `accounts` table. Tokens go in sealed and come out only through `getAccess()`. */
 export function createAccountsRepository(database: Database, vault: Vault) {
+  const openToken = (sealed: string, id: AccountId): string | null => {
+    try {
+      return vault.open(sealed, id);
+    } catch (error) {
+      if (error instanceof SyncError && error.code === "config_invalid") return null;
+      throw error;
+    }
+  };
   return {
     /** Every account, by its own id. */
     async listAccounts(): Promise<Account[]> {
@@ -82,7 +91,9 @@ export function createAccountsRepository(database: Database, vault: Vault) {
       if (row === undefined) return { kind: "unknown" };
       if (row.state !== "active" || row.token_sealed === null)
         return { kind: "parked", state: row.state, reason: row.state_reason };
-      const token = vault.open(row.token_sealed, row.id);
+      const token = openToken(row.token_sealed, row.id);
+      // Sealed with another key: this account waits for an operator, the others go on.
+      if (token === null) return { kind: "parked", state: row.state, reason: "token_unreadable" };
       return {
         kind: "ready",
         access: { id: row.id, login: row.login, pageId: row.page_id, token },

@@ -75,7 +75,10 @@ function createReader(text: string, nowMs: number, longNumber: boolean) {
     if (entries === undefined) {
       // The dashboard's preview shows a change without its envelope.
       if (!members.has("field") || !members.has("value")) return false;
-      keep(readChange(parseSpan(members.get("field")), parseSpan(members.get("value")), testContext(rawOf(span))), span);
+      keep(
+        readChange(parseSpan(members.get("field")), parseSpan(members.get("value")), testContext(rawOf(span))),
+        span,
+      );
       return true;
     }
     if (!isArrayAt(text, entries)) return false;

@@ -18,6 +18,7 @@ const reasonWords = {
   unavailable: "the Instagram account is unavailable",
   invalid_id: "Instagram does not know this number",
   not_visible: "not visible to this account",
+  token_unreadable: "the account’s token was sealed with another encryption key",
   token_missing: "the account has no token; add one with “social-sync accounts add”",
   token_dead: "the account's token has expired; add a new one",
   permission_missing: "the app lacks a permission",

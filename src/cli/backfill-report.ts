@@ -1,0 +1,70 @@
+import type { ReasonCode } from "../domain/profile.ts";
+import type { BackfillReport } from "../usecases/backfill.ts";
+import { wrap } from "./help-text.ts";
+import { type ExitCode, exitCodes } from "./io.ts";
+import { renderCount } from "./text-values.ts";
+
+/** What the operator can do, or expect, for each reason. The compiler refuses a reason without a row. */
+const nextSteps: Readonly<Record<ReasonCode, string>> = {
+  no_consent: "they appear when the person writes again",
+  gone: "these people are gone from Instagram; asked again after 30 days",
+  unavailable: "Instagram hides them for now; asked again after a day",
+  invalid_id: "Instagram knows nobody of this id here; asked again after 30 days",
+  not_visible: "Instagram does not show them to this account; asked again after 30 days",
+  token_missing: "add a token: social-sync accounts add --help",
+  token_dead: "make a new token and hand it over with social-sync accounts add, then run this again",
+  token_unreadable:
+    "its stored token cannot be opened: set the SOCIAL_SYNC_ENCRYPTION_KEY it was sealed with, or add it anew",
+  permission_missing: "grant the app the messaging permission, hand over a new token with accounts add",
+  page_not_linked: "link the Page with the Instagram account in Meta's settings, then run this again",
+  access_level: "the app needs Advanced Access (App Review) for people who are not its testers",
+  proof_refused: "META_APP_SECRET is missing or belongs to another app",
+  abuse_block: "Meta has blocked the app for a while: its App Dashboard says why",
+  throttled: "Instagram's limit is reached: run this again later",
+  server_error: "trouble at Instagram: run this again, or the daemon does within the hour",
+  timeout: "Instagram was too slow: run this again, or the daemon does within the hour",
+  network: "Instagram could not be reached: check the network, then run this again",
+  bad_answer: "Instagram's answer made no sense: run this again",
+  wrong_person: "Instagram answered for somebody else, which was refused: run this again",
+  not_answered: "not asked to the end: run this again",
+  missing_or_forbidden: "Instagram does not tell whether they exist; asked again after 30 days",
+  bad_request: "a bug in social-sync: please report it",
+  unknown_code: "Instagram gave a reason that nobody knows: see the log at SOCIAL_SYNC_LOG_LEVEL=debug",
+};
+
+/** Outcomes that need nothing, in words. */
+const fineOutcomes: Readonly<Record<string, string>> = {
+  no_picture: "named; Instagram has no picture of them",
+  looked_up_elsewhere: "another process is at it",
+  already_done: "had a profile already",
+};
+
+/** What to do next about a reason; null where nothing is to do or the reason is none. */
+export function nextStepOf(reason: string): string | null {
+  return isReason(reason) ? nextSteps[reason] : null;
+}
+
+const isReason = (text: string): text is ReasonCode => Object.hasOwn(nextSteps, text);
+
+/** The table by reason, most frequent first, with what to do next; wrapped to `columns`. */
+export function renderOutcomes({ outcomes }: Pick<BackfillReport, "outcomes">, columns: number): string {
+  const rows = Object.entries(outcomes).sort(([, left], [, right]) => right - left);
+  const width = Math.max(...rows.map(([, count]) => renderCount(count).length));
+  const hang = " ".repeat(width + 4);
+  return rows
+    .flatMap(([name, count]) => {
+      const next = nextStepOf(name) ?? fineOutcomes[name] ?? null;
+      const text = `${name.replaceAll("_", " ")}${next === null ? "" : `: ${next}`}`;
+      return wrap(text, columns - hang.length).map((line, place) =>
+        place === 0 ? `  ${renderCount(count).padStart(width)}  ${line}\n` : `${hang}${line}\n`,
+      );
+    })
+    .join("");
+}
+
+/** The exit code: refused as a whole before interrupted, before some failed. */
+export function exitCodeOfReport(report: Pick<BackfillReport, "blockedReason" | "interrupted" | "errors">): ExitCode {
+  if (report.blockedReason !== null) return exitCodes.token;
+  if (report.interrupted) return exitCodes.interrupted;
+  return report.errors > 0 ? exitCodes.someFailed : exitCodes.done;
+}

@@ -1,0 +1,46 @@
+import type { Account } from "../domain/account.ts";
+import { SyncError } from "../domain/error.ts";
+import { nearest } from "./edit-distance.ts";
+import { showWord } from "./strict-arguments.ts";
+
+/**
+ * The account that `text` names: its own id, its Instagram id, or `@username`.
+ * Throws `account_unknown` with the nearest ones, and `account_conflict` where two accounts bear the username.
+ */
+export function findAccount(accounts: readonly Account[], text: string): Account {
+  const wanted = text.trim();
+  const byId = findById(accounts, wanted);
+  if (byId !== null) return byId;
+  const username = wanted.startsWith("@") ? wanted.slice(1).toLowerCase() : null;
+  const named = accounts.filter((account) => username !== null && account.username?.toLowerCase() === username);
+  if (named.length > 1)
+    throw new SyncError(
+      "account_conflict",
+      `Cannot tell which account '${showWord(wanted)}' is: ${named.map(({ ownId }) => ownId).join(" and ")} bear that name`,
+    );
+  const [account] = named;
+  if (account === undefined) throw unknownAccount(accounts, wanted);
+  return account;
+}
+
+/** The account with exactly this own id or Instagram id; null where there is none. */
+export function findById(accounts: readonly Account[], id: string): Account | null {
+  return accounts.find(({ ownId }) => ownId === id) ?? accounts.find((account) => account.id === id) ?? null;
+}
+
+/** Says that no account is called `text`, and which ones come near. */
+export function unknownAccount(accounts: readonly Account[], text: string): SyncError {
+  const names = accounts.flatMap(({ ownId, id, username }) => [
+    ownId,
+    id,
+    ...(username === null ? [] : [`@${username}`]),
+  ]);
+  const close = nearest(text, [...new Set(names)]);
+  const hint =
+    accounts.length === 0
+      ? "there is none yet, see social-sync accounts add --help"
+      : close.length > 0
+        ? `did you mean ${close.join(" or ")}?`
+        : "see social-sync accounts list";
+  return new SyncError("account_unknown", `Cannot find the account '${showWord(text)}': ${hint}`);
+}

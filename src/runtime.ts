@@ -1,0 +1,143 @@
+import { randomBytes } from "node:crypto";
+import { accessSync, constants, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createBudget } from "./budget/budget.ts";
+import { openProfileCache } from "./cache/profile-cache.ts";
+import type { Config } from "./config.ts";
+import { SyncError } from "./domain/error.ts";
+import { createGraphClient } from "./graph/graph-client.ts";
+import type { Clock } from "./lib/clock.ts";
+import { lockFile } from "./lib/lock-file.ts";
+import type { Log } from "./lib/log.ts";
+import { createAccountsRepository } from "./repository/accounts.ts";
+import { createConversationsRepository } from "./repository/conversations.ts";
+import { openDatabase } from "./repository/database.ts";
+import { createEventsRepository } from "./repository/events.ts";
+import { createLookupsRepository } from "./repository/lookups.ts";
+import { assertDurable, migrate, schemaVersion } from "./repository/migrate.ts";
+import { createRunsRepository } from "./repository/runs.ts";
+import { createVault, keyBytes, parseKey } from "./repository/vault.ts";
+import { createEnrich } from "./usecases/enrich.ts";
+
+/** Profiles the in-process cache holds: some 40 MB at most. */
+export const cacheEntriesMax = 50_000;
+
+export type RuntimeIo = {
+  clock: Clock;
+  log: Log;
+  /** A daemon holds the data folder alone; a command needs it only where the database lives in it. */
+  role: "daemon" | "command";
+};
+
+export type Runtime = Awaited<ReturnType<typeof openRuntime>>;
+
+/**
+ * The composition root: opens every adapter that a daemon and a command share, brings the schema up to date, and
+ * closes them last in, first out. Throws `SyncError`s that say what is wrong with the set-up.
+ */
+export async function openRuntime(config: Config, { clock, log, role }: RuntimeIo) {
+  await using opening = new AsyncDisposableStack();
+  const folder = config.dataFolder;
+  prepareFolder(folder);
+  if (role === "daemon" || config.databaseUrl === null) {
+    const lock = lockFolder(folder);
+    opening.defer(() => lock.close());
+  }
+  const database = opening.use(await openDatabase({ url: config.databaseUrl, dataFolder: folder, clock, log }));
+  const { version } = await assertDurable(database, config.allowUnsafeStorage);
+  const applied = await migrate(database);
+  if (applied > 0) log.log(`Schema brought up to date with ${applied} step(s)`, "Database");
+
+  const vault = createVault(readEncryptionKey(config.encryptionKey, folder));
+  const accounts = createAccountsRepository(database, vault);
+  const conversations = createConversationsRepository(database);
+  const events = createEventsRepository(database);
+  const lookups = createLookupsRepository(database);
+  const runs = createRunsRepository(database);
+  const cache = opening.use(
+    await openProfileCache({
+      url: config.redisUrl,
+      timeoutMs: config.redisTimeoutMs,
+      entriesMax: cacheEntriesMax,
+      clock,
+      log,
+    }),
+  );
+  const budget = createBudget({
+    ceilingPerWindow:
+      config.ratePerHour === null ? null : Math.ceil(config.ratePerHour * (config.rateWindowMs / hourMs)),
+    windowMs: config.rateWindowMs,
+    clock,
+  });
+  const graph = createGraphClient({ ...config.graph, appSecrets: config.appSecrets, clock, log });
+  const enrich = createEnrich({ lookups, accounts, cache, budget, graph, clock, log });
+  const owned = opening.move();
+  return {
+    config,
+    clock,
+    log,
+    database,
+    databaseVersion: version,
+    schemaVersion,
+    accounts,
+    conversations,
+    events,
+    lookups,
+    runs,
+    cache,
+    budget,
+    graph,
+    enrich,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+const hourMs = 3_600_000;
+
+function prepareFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    accessSync(folder, constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    throw new SyncError("folder_unusable", `Cannot use the data folder ${folder}: it cannot be written`, { cause });
+  }
+}
+
+function lockFolder(folder: string): { close(): void } {
+  let lock: { close(): void } | null;
+  try {
+    lock = lockFile(join(folder, "lock.db"));
+  } catch (cause) {
+    throw new SyncError("folder_unusable", `Cannot lock the data folder ${folder}: its lock file is unusable`, {
+      cause,
+    });
+  }
+  if (lock === null)
+    throw new SyncError(
+      "folder_locked",
+      `Cannot use the data folder ${folder}: another social-sync holds it (set DATABASE_URL to let several work at once)`,
+    );
+  return lock;
+}
+
+/** The key from the settings, else the data folder's own, made at the first start. */
+function readEncryptionKey(given: string | null, folder: string): Uint8Array {
+  const path = join(folder, "encryption.key");
+  if (given === null) {
+    try {
+      writeFileSync(path, `${randomBytes(keyBytes).toString("hex")}\n`, { flag: "wx", mode: 0o600 });
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "EEXIST"))
+        throw new SyncError("folder_unusable", `Cannot keep an encryption key in ${folder}: it cannot be written`, {
+          cause: error,
+        });
+    }
+  }
+  const key = parseKey(given ?? readFileSync(path, "utf8"));
+  if (key === null)
+    throw new SyncError(
+      "config_invalid",
+      `Cannot read the encryption key: ${given === null ? path : "SOCIAL_SYNC_ENCRYPTION_KEY"} is not 32 bytes as hex or base64`,
+    );
+  return key;
+}

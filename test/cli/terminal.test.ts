@@ -1,0 +1,147 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { type CliWorld, openCliWorld, refusal } from "./cli-world.ts";
+import { cliCommand } from "./run-cli.ts";
+import { openTmuxTerminal } from "./tmux-terminal.ts";
+
+const backfill = cliCommand(["backfill", "--account-id", "shop"]);
+setDefaultTimeout(60_000);
+const hasTmux = Bun.which("tmux") !== null;
+
+describe.skipIf(!hasTmux)("backfill on a terminal", () => {
+  let world: CliWorld;
+  beforeAll(async () => {
+    world = await openCliWorld();
+  });
+  afterAll(() => world[Symbol.asyncDispose]());
+
+  async function prepare(people: number, latencyMs: number) {
+    await world.empty();
+    await world.addShop("--account-id", "shop");
+    await world.fill(people);
+    world.graph.latencyMs = latencyMs;
+    world.graph.calls = 0;
+    world.graph.answer = (id) => (id.endsWith("7") ? refusal(230) : null);
+  }
+  const open = (columns: number, env: Record<string, string> = {}) =>
+    openTmuxTerminal({ columns, rows: 20, env: { ...world.env, ...env } });
+
+  test.each([40, 100])(
+    "shows a bar within %i columns, hides the cursor, and after Ctrl-C says how to go on",
+    async (columns) => {
+      await prepare(1_500, 80);
+      await using terminal = await open(columns);
+      await terminal.type(backfill);
+      const screen = await terminal.until(/ETA \d/);
+      const [bar = "", details = ""] = screen.trimEnd().split("\n").slice(-2);
+      expect(bar).toMatch(/^shop [█░]{5,} [\d,]+\/1,500 \d+%$/);
+      expect(details).toMatch(/^\d[\d.]*\/s · ETA \d+ s/);
+      expect(await terminal.cursorShown()).toBe(false);
+
+      await terminal.press("C-c");
+      await terminal.until(/Stopped after/);
+      await terminal.type("echo code $?");
+      await terminal.until(/code 3/);
+      const all = (await terminal.readAll()).replaceAll("\n", "");
+      expect(all).toContain("Finishing the batch in hand…");
+      expect(all).toMatch(/Stopped after [\d,]+ of 1,500 people\. To go on: social-sync backfill --account-id shop/);
+      expect(all).not.toMatch(/[█░]/);
+      expect(await terminal.cursorShown()).toBe(true);
+    },
+  );
+
+  test("a second Ctrl-C leaves at once with the cursor back and exit code 3", async () => {
+    await prepare(1_500, 5_000);
+    await using terminal = await open(80);
+    await terminal.type(backfill);
+    await terminal.until(/0\/1,500/);
+    while (world.graph.calls === 0) await Bun.sleep(10);
+    await terminal.press("C-c");
+    await terminal.until(/Finishing the batch in hand/);
+    await terminal.press("C-c");
+    await terminal.type("echo code $?");
+    await terminal.until(/code 3/, 2_000);
+    expect(await terminal.cursorShown()).toBe(true);
+  });
+
+  test("the bar survives a resize without leaving pieces behind", async () => {
+    await prepare(1_500, 80);
+    await using terminal = await open(100);
+    await terminal.type(backfill);
+    await terminal.until(/ETA \d/);
+    for (const columns of [45, 120, 60]) {
+      await terminal.resize(columns);
+      await Bun.sleep(400);
+      const screen = await terminal.read();
+      expect(screen.match(/\/1,500 /g)).toHaveLength(1);
+      expect(screen.match(/ETA/g)).toHaveLength(1);
+    }
+  });
+
+  test("without a UTF-8 locale and with NO_COLOR it is plain ASCII, and ends with the final sentence once", async () => {
+    await prepare(1_000, 60);
+    await using terminal = await open(100, { LANG: "C", NO_COLOR: "1" });
+    await terminal.type(backfill);
+    const screen = await terminal.until(/\/s, ETA \d/);
+    expect(screen).toMatch(/^shop [#-]{5,} \d+\/1,000 \d+%$/m);
+    world.graph.latencyMs = 0;
+    await terminal.until(/completed:/);
+    await terminal.type("echo code $?");
+    await terminal.until(/code 2/);
+    const all = (await terminal.readAll()).replaceAll("\n", " ");
+    expect(all.match(/Backfill job \S+ completed: 900\/1000 successful, 100 errors, \d+ms/g)).toHaveLength(1);
+    expect(all).toContain("100  no consent: they appear when the person writes again");
+    expect(all.indexOf("no consent:")).toBeLessThan(all.indexOf("completed:"));
+  });
+
+  test("log lines stand above the bar and do not garble it", async () => {
+    await prepare(1_000, 60);
+    await using terminal = await open(100, { SOCIAL_SYNC_LOG_LEVEL: "log" });
+    await terminal.type(backfill);
+    await terminal.until(/Successfully enriched[\s\S]*ETA \d/);
+    const lines = (await terminal.read()).trimEnd().split("\n");
+    expect(lines.at(-2)).toMatch(/^shop [█░]+ \d+\/1,000 \d+%$/);
+    expect(lines.slice(0, -2).join("\n")).not.toMatch(/[█░]|ETA/);
+  });
+
+  test("counts down while Instagram's limit is waited for, and Ctrl-C does not wait for its end", async () => {
+    await prepare(50, 0);
+    world.graph.answer = () => refusal(4, 403);
+    await using terminal = await open(60, { SOCIAL_SYNC_RATE_WINDOW_MS: "200000" });
+    await terminal.type(backfill);
+    const seconds = async () =>
+      Number((await terminal.until(/waiting for Instagram: \d+ s/)).match(/Instagram: (\d+) s/)?.[1]);
+    const first = await seconds();
+    await Bun.sleep(2_100);
+    expect(first - (await seconds())).toBeOneOf([1, 2, 3]);
+    await terminal.press("C-c");
+    await terminal.type("echo code $?");
+    await terminal.until(/code 3/, 3_000);
+  });
+
+  test("a signal while the token is asked for leaves the terminal as it was", async () => {
+    await using terminal = await open(100);
+    const args = ["accounts", "add", "--instagram-id", "17841400000000007", "--login", "instagram"];
+    await terminal.type(cliCommand(args));
+    await terminal.until(/Token \(not shown\):/);
+    const pid = await terminal.childPid();
+    process.kill(pid, "SIGTERM");
+    await terminal.until(/Cannot go on: interrupted/);
+    await terminal.type("stty -a");
+    expect(await terminal.until(/ -?icanon /)).toMatch(/ icanon /);
+  });
+
+  test("accounts add asks for the token without showing it", async () => {
+    await world.empty();
+    await using terminal = await open(100);
+    await terminal.type(cliCommand(["accounts", "add", "--instagram-id", "17841400000000009", "--login", "instagram"]));
+    await terminal.until(/Token \(not shown\):/);
+    await terminal.type("IGAAtypedByHand123");
+    await terminal.until(/Added the account 17841400000000009/);
+    expect(await terminal.readAll()).not.toContain("typedByHand");
+    await terminal.type(cliCommand(["accounts", "add", "--instagram-id", "17841400000000008", "--login", "instagram"]));
+    await terminal.until(/Token \(not shown\):[^:]*Token \(not shown\):\s*$/);
+    await terminal.press("C-c");
+    await terminal.type("echo code $?");
+    await terminal.until(/code 3/);
+  });
+});
