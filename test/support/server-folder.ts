@@ -75,7 +75,10 @@ all KILL
 rm -rf -- "$FOLDER"
 `;
 
-export type Watchdog = { readonly process: ChildProcess; release: () => Promise<void> };
+/** Held here, as the end of a pipe that is collected as garbage is closed, and the watchdog would act. */
+const watchdogs = new Set<ChildProcess>();
+
+export type Watchdog = { release: () => Promise<void> };
 
 /** Starts the watchdog of `folder`; it sends `signal` first. `release()` lets it act now and waits for it. */
 export function startWatchdog(folder: string, signal: "QUIT" | "TERM"): Watchdog {
@@ -86,13 +89,14 @@ export function startWatchdog(folder: string, signal: "QUIT" | "TERM"): Watchdog
     stdio: ["pipe", "ignore", "ignore"],
   });
   child.unref();
+  watchdogs.add(child);
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   return {
-    process: child,
     release: async () => {
       child.ref();
       child.stdin?.end();
       await exited;
+      watchdogs.delete(child);
     },
   };
 }
