@@ -1,13 +1,23 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { canInstallDebianPackages, installDebianPackages } from "../support/debian-packages.ts";
 import { type CliWorld, openCliWorld, refusal } from "./cli-world.ts";
 import { cliCommand } from "./run-cli.ts";
 import { openTmuxTerminal } from "./tmux-terminal.ts";
 
 const backfill = cliCommand(["backfill", "--account-id", "shop"]);
 setDefaultTimeout(60_000);
-const hasTmux = Bun.which("tmux") !== null;
 
-describe.skipIf(!hasTmux)("backfill on a terminal", () => {
+/** tmux is the terminal: it is installed where it is missing, or the tests fail and say so. */
+function demandTmux(): void {
+  if (Bun.which("tmux") !== null) return;
+  if (!canInstallDebianPackages())
+    throw new Error("Cannot test on a terminal: tmux is missing and cannot be installed here.");
+  installDebianPackages(["tmux"]);
+}
+
+describe("backfill on a terminal", () => {
+  beforeAll(demandTmux, 600_000);
+
   let world: CliWorld;
   beforeAll(async () => {
     world = await openCliWorld();
