@@ -1,13 +1,15 @@
 /** argv → command → exit code; the one error boundary. Imports almost nothing: `--help` must be instant. */
 import { type CommandEntry, commandTable } from "./cli/commands.ts";
 import { nearest } from "./cli/edit-distance.ts";
+import { takeEnvFile } from "./cli/env-file.ts";
 import { type ExitCode, exitCodes, type Io } from "./cli/io.ts";
 import { SyncError } from "./domain/error.ts";
 
 /** Runs what `argv` (without the program's own words) asks for. Never throws: the exit code says how it ended. */
 export async function main(argv: readonly string[], io: Io): Promise<ExitCode> {
   try {
-    return await dispatch(argv[0] === "help" ? [...argv.slice(1), "--help"] : argv, io);
+    const { argv: words, env } = takeEnvFile(argv, io.env);
+    return await dispatch(words[0] === "help" ? [...words.slice(1), "--help"] : words, { ...io, env });
   } catch (error) {
     const { explainError } = await import("./cli/explain-error.ts");
     const { text, exitCode } = explainError(error, io.env);

@@ -37,7 +37,10 @@ export function renderRootHelp(commands: CommandTable): string {
     "Exit codes:",
     ...renderRows(exitCodeRows),
     "",
-    ...wrap("Settings come from the environment: DATABASE_URL, META_APP_SECRET, … See the README.", helpColumns),
+    ...wrap(
+      "Settings come from the environment: DATABASE_URL, META_APP_SECRET, … See the README. --env-file <path>, with any command, reads them from a file.",
+      helpColumns,
+    ),
     "social-sync <command> --help tells more about a command.",
   ]);
 }

@@ -1,4 +1,7 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { linesOf, runCli } from "./run-cli.ts";
 
 setDefaultTimeout(60_000);
@@ -140,3 +143,32 @@ async function runPipe(line: string) {
   const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
   return { stdout, stderr, exitCode: await child.exited };
 }
+
+describe("--env-file", () => {
+  test("hands the settings of a file to any command; the environment counts more", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "social-sync-env-"));
+    try {
+      const path = join(folder, "settings.env");
+      writeFileSync(path, "PORT=4321\nHOST=127.0.0.2\nMETA_APP_SECRET=hush-hush\n");
+      const { exitCode, stdout } = await runCli(["serve", "--print-config", "--env-file", path], {
+        env: { HOST: "127.0.0.3" },
+      });
+      expect(exitCode).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({ port: 4321, host: "127.0.0.3", appSecrets: "1 set" });
+      expect((await runCli([`--env-file=${path}`, "version"])).stdout).toBe("social-sync 0.1.0\n");
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  test.each([
+    [["version", "--env-file"]],
+    [["version", "--env-file", "/nowhere/at/all"]],
+    [["--env-file=", "version"]],
+  ])("%p is refused in one line", async (words) => {
+    const { exitCode, stderr } = await runCli(words);
+    expect(exitCode).toBe(1);
+    expect(linesOf(stderr)).toHaveLength(1);
+    expect(stderr).toContain("--env-file");
+  });
+});
