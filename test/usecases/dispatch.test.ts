@@ -7,7 +7,8 @@ import {
   parseAccountId,
   parseParticipantId,
 } from "../../src/domain/ids.ts";
-import { createDispatcher, waitingMax, windowMax, windowsInFlight } from "../../src/usecases/dispatch.ts";
+import type { Clock } from "../../src/lib/clock.ts";
+import { createDispatcher, sweepEveryMs, waitingMax, windowMax, windowsInFlight } from "../../src/usecases/dispatch.ts";
 import type { EnrichResult } from "../../src/usecases/enrich.ts";
 import { createRecordingLog, systemClock } from "../support/test-repositories.ts";
 
@@ -27,6 +28,7 @@ const later = (retryInMs: number): EnrichResult => ({
 function make(
   enrichOne: (id: ConversationId) => Promise<EnrichResult> | EnrichResult,
   due: () => ConversationId[] = () => [],
+  clock: Clock = systemClock,
 ) {
   const windows: number[] = [];
   const queued: { ids: readonly ConversationId[]; delayMs: number }[] = [];
@@ -46,7 +48,7 @@ function make(
         },
       },
       lookups: { listDue: async () => due() },
-      clock: systemClock,
+      clock,
       log: recorded.log,
     },
     { stopTaking: stop.signal, abort: stop.signal },
@@ -112,6 +114,41 @@ describe("createDispatcher()", () => {
     expect(windows).toEqual([3]);
     stop.abort();
     await dispatcher.settle();
+  });
+
+  test("sweeps again every 30 s, until it is stopped", async () => {
+    let sweeps = 0;
+    const delays: number[] = [];
+    let next = () => {};
+    const clock: Clock = {
+      ...systemClock,
+      after: (delayMs, run) => {
+        delays.push(delayMs);
+        next = run;
+        return () => {};
+      },
+    };
+    const { dispatcher, stop } = make(
+      () => done,
+      () => {
+        sweeps += 1;
+        return [];
+      },
+      clock,
+    );
+    dispatcher.start();
+    for (let round = 1; round <= 5; round++) {
+      await Bun.sleep(1);
+      expect(sweeps).toBe(round);
+      next();
+    }
+    expect(new Set(delays)).toEqual(new Set([sweepEveryMs]));
+    stop.abort();
+    await Bun.sleep(1);
+    const before = delays.length;
+    next();
+    await Bun.sleep(1);
+    expect(delays.length).toBe(before);
   });
 
   test("a database that is away costs a line, and the next sweep takes over", async () => {

@@ -107,6 +107,33 @@ describe("createIngest()", async () => {
     expect(await db.rows("conversations", "id")).toMatchObject([{ unread_count: 1 }]);
   });
 
+  test("a database that is only slow holds a post 3 s at most: the commit under way and its own share a bound each", async () => {
+    const virtual = { ms: 0 };
+    const asked: number[] = [];
+    const ingest = createIngest(
+      {
+        events: {
+          // Every statement uses up all it was given, and then refuses a row, so that halves follow halves.
+          saveEvents: async (_, deadlineMs) => {
+            asked.push(deadlineMs);
+            virtual.ms += deadlineMs;
+            throw refused();
+          },
+          saveQuarantine: async () => {},
+        },
+        onWanted: () => {},
+        clock: { nowMs: () => t, monotonicMs: () => virtual.ms },
+        log: createRecordingLog().log,
+      },
+      { appSecrets: [secret] },
+    );
+    const bodies = Array.from({ length: 20 }, (_, n) => delivery([inbound("111", `m${n}`, t + n)]));
+    const told = await Promise.all(bodies.map((body) => ingest.receive(body, sign(body))));
+    expect(told.slice(1)).toEqual(Array.from({ length: 19 }, () => "unavailable"));
+    expect(virtual.ms).toBeLessThanOrEqual(3_000);
+    expect(Math.max(...asked)).toBe(1_000);
+  });
+
   test("keeps what it cannot read and says kept, so that Instagram does not send it for ever", async () => {
     const { send } = make();
     expect(await send(Buffer.from("{"))).toBe("kept");
