@@ -1,9 +1,10 @@
 -- The first tables: accounts, events, conversations, messages and what hangs on them.
 -- Ids are text (they run past 2^53). accounts.id is the Instagram id that webhooks carry; own_id is the operator's name for it.
+-- Ids are collated "C": they are compared byte by byte, in any database's language, as the program sorts them.
 -- No foreign key leads to accounts: an unknown account's messages are kept too.
 
 create table accounts (
-  id text primary key,
+  id text collate "C" primary key,
   own_id text not null unique,
   login text not null check (login in ('instagram', 'facebook')),
   page_id text unique,
@@ -21,11 +22,11 @@ create table accounts (
 
 -- The raw item of every webhook, one row an event key: what all other tables can be derived from again.
 create table events (
-  account_id text not null,
-  event_key text not null,
+  account_id text collate "C" not null,
+  event_key text collate "C" not null,
   kind text not null,
-  participant_id text,
-  mid text,
+  participant_id text collate "C",
+  mid text collate "C",
   occurred_at timestamptz not null,
   received_at timestamptz not null default now(),
   raw text not null,
@@ -44,11 +45,11 @@ create table quarantine (
 );
 
 create table conversations (
-  account_id text not null,
-  participant_platform_id text not null,
+  account_id text collate "C" not null,
+  participant_platform_id text collate "C" not null,
   -- One unique index only: with two, posts that race could meet on the one that "on conflict" does not name.
   -- Neither part holds an underscore, so queries take the id apart and find the row by the key.
-  id text not null generated always as (account_id || '_' || participant_platform_id) stored,
+  id text collate "C" not null generated always as (account_id || '_' || participant_platform_id) stored,
   status text not null default 'active' check (status in ('active', 'archived')),
   participant_username text,
   participant_name text,
@@ -84,15 +85,15 @@ create index conversations_profile_missing on conversations (account_id, last_me
   where profile_status in ('pending', 'username_only', 'account_blocked', 'failed');
 
 create table messages (
-  account_id text not null,
-  mid text not null,
-  conversation_id text not null,
+  account_id text collate "C" not null,
+  mid text collate "C" not null,
+  conversation_id text collate "C" not null,
   direction text not null check (direction in ('inbound', 'outgoing')),
   -- False where an unsend, an edit or a reaction came before the message itself.
   has_content boolean not null,
   text text,
   attachments json,
-  reply_to_mid text,
+  reply_to_mid text collate "C",
   unsupported boolean not null default false,
   sent_at timestamptz not null,
   edit_number integer not null default 0,
@@ -102,9 +103,9 @@ create table messages (
 create index messages_conversation on messages (conversation_id, sent_at desc, mid desc);
 
 create table reactions (
-  account_id text not null,
-  mid text not null,
-  sender_id text not null,
+  account_id text collate "C" not null,
+  mid text collate "C" not null,
+  sender_id text collate "C" not null,
   reaction text,
   emoji text,
   reacted_at timestamptz not null,
@@ -112,9 +113,9 @@ create table reactions (
 );
 
 create table read_receipts (
-  account_id text not null,
-  participant_id text not null,
-  mid text,
+  account_id text collate "C" not null,
+  participant_id text collate "C" not null,
+  mid text collate "C",
   read_at timestamptz not null,
   primary key (account_id, participant_id)
 );
@@ -122,7 +123,7 @@ create table read_receipts (
 -- One backfill run a row. Resuming and fencing build on it.
 create table backfill_runs (
   id text primary key,
-  account_id text not null,
+  account_id text collate "C" not null,
   state text not null check (state in ('running', 'completed', 'interrupted', 'failed')),
   owner text not null,
   fencing_token bigint not null default nextval('lease_tokens'),

@@ -1,39 +1,39 @@
 -- Files events, messages and conversations of many posts at once: one statement, so one commit.
 -- Promise: idempotent on (account, event key); any order and any repetition ends in the same rows; no time goes back.
--- $1 json [{ account_id, event_key, kind, participant_id, mid, occurred_at, raw, counts, inbound, self }] in key order:
---    `counts` marks something said (it moves last_message_at), `inbound` something the person said.
--- $2 json [{ account_id, mid, conversation_id, direction, has_content, text, attachments, reply_to_mid, unsupported,
---    sent_at, edit_number, deleted_at }] one row a message, already merged, in key order
--- $3 json [{ account_id, mid, sender_id, reaction, emoji, reacted_at }] one row a (message, sender), in key order
--- $4 json [{ account_id, participant_id, mid, read_at }] one row a person, in key order
--- Columns: inserted (how many events were new), messages ([account_id, participant_id, mid] of each new thing said),
+-- Arrays with one place an event, in key order, each key once: $1 account_id  $2 event_key  $3 kind  $4 participant_id
+--    $5 mid  $6 occurred_at (ms since 1970)  $7 raw; of what was said (else null or false): $8 direction  $9 self  $10 text
+--    $11 attachments  $12 reply_to_mid  $13 unsupported  $14 alone: no other event of these posts is about the same
+--    message (else its row stands in $15)
+-- $15 json [{ account_id, mid, conversation_id, direction, has_content, text, attachments, reply_to_mid, unsupported,
+--    sent_at, edit_number, deleted_at }] one row a message, already merged, in key order (times in ms since 1970)
+-- $16 json [{ account_id, mid, sender_id, reaction, emoji, reacted_at }] one row a (message, sender), in key order
+-- $17 json [{ account_id, participant_id, mid, read_at }] one row a person, in key order
+-- Columns: inserted (how many events were new), known ([account_id, event_key] of each that was not),
 --    wanted ([account_id, participant_id] of each person whose lookup is due).
 with input as materialized (
-  select * from json_to_recordset($1::text::json) as i (
-    account_id text, event_key text, kind text, participant_id text, mid text, occurred_at timestamptz, raw text,
-    counts boolean, inbound boolean, self boolean)
+  select account_id, event_key, kind, participant_id, mid, to_timestamp(occurred_ms / 1000) as occurred_at, raw, direction,
+    self, text, attachments, reply_to_mid, unsupported, alone
+  from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::float8[], $7::text[], $8::text[], $9::boolean[],
+    $10::text[], $11::text[], $12::text[], $13::boolean[], $14::boolean[]) as i (account_id, event_key, kind,
+    participant_id, mid, occurred_ms, raw, direction, self, text, attachments, reply_to_mid, unsupported, alone)
 ),
 fresh as (
   insert into events (account_id, event_key, kind, participant_id, mid, occurred_at, raw)
   select account_id, event_key, kind, participant_id, mid, occurred_at, raw from input
   on conflict (account_id, event_key) do nothing
-  returning account_id, event_key, kind, participant_id, mid
+  returning account_id, event_key, mid
 ),
 said as (
-  select i.account_id, i.participant_id, max(i.occurred_at) as last_message_at,
-    max(i.occurred_at) filter (where i.inbound) as last_inbound_at,
-    count(*) filter (where i.inbound) as unread_count, bool_or(i.self) as self
-  from (select distinct on (account_id, event_key) * from input where counts) i
-  join fresh f on f.account_id = i.account_id and f.event_key = i.event_key
-  group by i.account_id, i.participant_id
-  order by i.account_id, i.participant_id
+  select i.* from input i join fresh f on f.account_id = i.account_id and f.event_key = i.event_key
+  where i.direction is not null
 ),
 filed as (
   insert into conversations as c (account_id, participant_platform_id, last_message_at, last_inbound_at, unread_count,
     self, next_attempt_at)
-  select account_id, participant_id, last_message_at, last_inbound_at, unread_count,
-    self, case when last_inbound_at is not null and not self then now() end
-  from said
+  select account_id, participant_id, max(occurred_at), max(occurred_at) filter (where direction = 'inbound'),
+    count(*) filter (where direction = 'inbound'), bool_or(self),
+    case when bool_or(direction = 'inbound') and not bool_or(self) then now() end
+  from said group by account_id, participant_id order by account_id, participant_id
   on conflict (account_id, participant_platform_id) do update set
     last_message_at = greatest(c.last_message_at, excluded.last_message_at),
     last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at),
@@ -53,12 +53,17 @@ filed as (
 told as (
   insert into messages as m (account_id, mid, conversation_id, direction, has_content, text, attachments, reply_to_mid,
     unsupported, sent_at, edit_number, deleted_at)
-  select account_id, mid, conversation_id, direction, has_content, text, attachments::json, reply_to_mid,
-    unsupported, sent_at, edit_number, deleted_at
-  from json_to_recordset($2::text::json) as r (account_id text, mid text, conversation_id text, direction text,
-    has_content boolean, text text, attachments text, reply_to_mid text, unsupported boolean, sent_at timestamptz,
-    edit_number integer, deleted_at timestamptz)
+  select account_id, mid, account_id || '_' || participant_id, direction, true, text, attachments::json, reply_to_mid,
+    unsupported, occurred_at, 0, null
+  from said where alone
+  union all
+  select account_id, mid, conversation_id, direction, has_content, text, attachments::json, reply_to_mid, unsupported,
+    to_timestamp(sent_at / 1000), edit_number, to_timestamp(deleted_at / 1000)
+  from json_to_recordset($15::text::json) as r (account_id text, mid text, conversation_id text, direction text,
+    has_content boolean, text text, attachments text, reply_to_mid text, unsupported boolean, sent_at float8,
+    edit_number integer, deleted_at float8)
   where exists (select from fresh f where f.account_id = r.account_id and f.mid = r.mid)
+  order by account_id, mid
   on conflict (account_id, mid) do update set
     has_content = m.has_content or excluded.has_content,
     direction = case when excluded.has_content then excluded.direction else m.direction end,
@@ -77,9 +82,9 @@ told as (
 ),
 reacted as (
   insert into reactions as r (account_id, mid, sender_id, reaction, emoji, reacted_at)
-  select account_id, mid, sender_id, reaction, emoji, reacted_at
-  from json_to_recordset($3::text::json) as x (account_id text, mid text, sender_id text, reaction text, emoji text,
-    reacted_at timestamptz)
+  select account_id, mid, sender_id, reaction, emoji, to_timestamp(reacted_at / 1000)
+  from json_to_recordset($16::text::json) as x (account_id text, mid text, sender_id text, reaction text, emoji text,
+    reacted_at float8)
   on conflict (account_id, mid, sender_id) do update set
     reaction = excluded.reaction, emoji = excluded.emoji, reacted_at = excluded.reacted_at
   where (excluded.reacted_at, coalesce(excluded.reaction, ''), coalesce(excluded.emoji, ''))
@@ -87,13 +92,14 @@ reacted as (
 ),
 seen as (
   insert into read_receipts as r (account_id, participant_id, mid, read_at)
-  select account_id, participant_id, mid, read_at
-  from json_to_recordset($4::text::json) as x (account_id text, participant_id text, mid text, read_at timestamptz)
+  select account_id, participant_id, mid, to_timestamp(read_at / 1000)
+  from json_to_recordset($17::text::json) as x (account_id text, participant_id text, mid text, read_at float8)
   on conflict (account_id, participant_id) do update set mid = excluded.mid, read_at = excluded.read_at
   where (excluded.read_at, coalesce(excluded.mid, '')) > (r.read_at, coalesce(r.mid, ''))
 )
 select (select count(*)::int from fresh) as inserted,
-  coalesce((select json_agg(json_build_array(account_id, participant_id, mid)) from fresh
-    where kind in ('message', 'postback')), '[]'::json) as messages,
+  coalesce((select json_agg(json_build_array(i.account_id, i.event_key)) from input i
+    where (select count(*) from fresh) < (select count(*) from input)
+      and not exists (select from fresh f where f.account_id = i.account_id and f.event_key = i.event_key)), '[]'::json) as known,
   coalesce((select json_agg(json_build_array(account_id, participant_platform_id)) from filed
     where next_attempt_at <= now() and (lease_until is null or lease_until < now())), '[]'::json) as wanted

@@ -67,13 +67,16 @@ export function openCommandLog(
   };
 }
 
+const isPlain = (value: unknown) => value === null || (typeof value !== "object" && typeof value !== "bigint");
+
 type Print = (nowMs: number, level: LogLevel, message: string, context: string, fields: LogFields) => void;
 
 /** consola has no JSON reporter. The four names that operators grep for cannot be overwritten by a field. */
 function printJson(append: (line: string) => void): Print {
+  let stamp = { ms: Number.NaN, text: "" }; // thousands of lines a second share a millisecond
   return (nowMs, level, message, context, fields) => {
-    const time = new Date(nowMs).toISOString();
-    append(stringify({ level, message, context, time, ...withoutKeys(fields) }));
+    if (stamp.ms !== nowMs) stamp = { ms: nowMs, text: new Date(nowMs).toISOString() };
+    append(stringify({ level, message, context, time: stamp.text, ...withoutKeys(fields) }));
   };
 }
 
@@ -90,7 +93,8 @@ function stringify(line: LogFields): string {
     return value instanceof Error ? `${value.name}: ${value.message}` : value;
   };
   try {
-    return JSON.stringify(line, readable);
+    // A replacer is called for every value: only lines that hold more than plain ones pay for it.
+    return Object.values(line).every(isPlain) ? JSON.stringify(line) : JSON.stringify(line, readable);
   } catch {
     const { level, message, context, time } = line; // a ring among the fields must not cost the line
     return JSON.stringify({ level, message, context, time });

@@ -7,6 +7,7 @@ import type {
   ReadEvent,
 } from "../domain/event.ts";
 import { conversationIdOf } from "../domain/ids.ts";
+import { buildArrayLiteral } from "./array-literal.ts";
 
 type MessageRow = {
   account_id: string;
@@ -18,21 +19,20 @@ type MessageRow = {
   attachments: string | null;
   reply_to_mid: string | null;
   unsupported: boolean;
-  sent_at: string;
+  sent_at: number;
   edit_number: number;
-  deleted_at: string | null;
+  deleted_at: number | null;
 };
 
-const isoOf = (ms: number) => new Date(ms).toISOString();
 const greater = (a: string | null, b: string | null) => (a ?? "") > (b ?? "");
 
 /**
- * Lays events out as the rows of `save-events.sql`: one an event key, and one a message, reaction and reader, each
- * merged by the same rules that the statement merges with what is stored. Sorted by key, so that two writers lock in
- * one order. Pure.
+ * Lays events out as the parameters of `save-events.sql`: columns with one place an event key, and a row for each
+ * reaction, reader, and message that several events of these posts are about, merged by the same rules that the
+ * statement merges with what is stored. Sorted by key, so that two writers lock in one order. Pure.
  */
 export function buildEventRows(events: readonly InboundEvent[]) {
-  const messages = new Map<string, MessageRow>();
+  const spoken = new Map<string, MessageChange[]>();
   const reactions = new Map<string, ReactionEvent>();
   const reads = new Map<string, ReadEvent>();
   const byKey = new Map<string, InboundEvent>();
@@ -46,9 +46,9 @@ export function buildEventRows(events: readonly InboundEvent[]) {
       case "deletion":
       case "edit": {
         const at = `${event.accountId} ${event.mid}`;
-        const before = messages.get(at);
-        const row = buildMessageRow(event);
-        messages.set(at, before === undefined ? row : mergeMessageRows(before, row));
+        const before = spoken.get(at);
+        if (before === undefined) spoken.set(at, [event]);
+        else before.push(event);
         break;
       }
       case "reaction": {
@@ -67,22 +67,26 @@ export function buildEventRows(events: readonly InboundEvent[]) {
         break;
     }
   }
+  const isAlone = (event: InboundEvent) => spoken.get(`${event.accountId} ${event.mid}`)?.length === 1;
+  const changes = sorted(spoken).filter(
+    ([first, ...rest]) => rest.length > 0 || (first !== undefined && !isSaid(first)),
+  );
   return {
-    events: sorted(byKey).map(buildEventRow),
-    messages: sorted(messages),
+    columns: buildColumns(sorted(byKey), isAlone),
+    messages: changes.map((list) => list.map(buildMessageRow).reduce(mergeMessageRows)),
     reactions: sorted(reactions).map((event) => ({
       account_id: event.accountId,
       mid: event.mid,
       sender_id: event.senderId,
       reaction: event.reaction,
       emoji: event.emoji,
-      reacted_at: isoOf(event.occurredAtMs),
+      reacted_at: event.occurredAtMs,
     })),
     reads: sorted(reads).map((event) => ({
       account_id: event.accountId,
       participant_id: event.participantId,
       mid: event.mid,
-      read_at: isoOf(event.readUpToMs),
+      read_at: event.readUpToMs,
     })),
   };
 }
@@ -92,24 +96,32 @@ function sorted<T>(rows: ReadonlyMap<string, T>): T[] {
   return [...rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
 }
 
-function buildEventRow(event: InboundEvent) {
-  const said = event.kind === "message" || event.kind === "postback";
-  return {
-    account_id: event.accountId,
-    event_key: event.eventKey,
-    kind: event.kind,
-    participant_id: event.participantId,
-    mid: event.mid,
-    occurred_at: isoOf(event.occurredAtMs),
-    raw: event.raw,
-    counts: said,
-    inbound: said && event.direction === "inbound",
-    self: said && event.self,
-  };
+type MessageChange = MessageEvent | DeletionEvent | EditEvent;
+const isSaid = (event: InboundEvent): event is MessageEvent => event.kind === "message" || event.kind === "postback";
+
+/** The columns of `save-events.sql`, `$1` to `$14`. */
+function buildColumns(events: readonly InboundEvent[], isAlone: (event: InboundEvent) => boolean): string[] {
+  const said = events.map((event) => (isSaid(event) ? event : null));
+  return [
+    events.map((event) => event.accountId),
+    events.map((event) => event.eventKey),
+    events.map((event) => event.kind),
+    events.map((event) => event.participantId),
+    events.map((event) => event.mid),
+    events.map((event) => event.occurredAtMs),
+    events.map((event) => event.raw),
+    said.map((event) => event?.direction ?? null),
+    said.map((event) => event?.self ?? false),
+    said.map((event) => event?.text ?? null),
+    said.map((event) => event?.attachments ?? null),
+    said.map((event) => event?.replyToMid ?? null),
+    said.map((event) => event?.unsupported ?? false),
+    events.map(isAlone),
+  ].map(buildArrayLiteral);
 }
 
-function buildMessageRow(event: MessageEvent | DeletionEvent | EditEvent): MessageRow {
-  const said = event.kind === "message" || event.kind === "postback";
+function buildMessageRow(event: MessageChange): MessageRow {
+  const said = isSaid(event);
   return {
     account_id: event.accountId,
     mid: event.mid,
@@ -120,9 +132,9 @@ function buildMessageRow(event: MessageEvent | DeletionEvent | EditEvent): Messa
     attachments: said ? event.attachments : null,
     reply_to_mid: said ? event.replyToMid : null,
     unsupported: said && event.unsupported,
-    sent_at: isoOf(event.occurredAtMs),
+    sent_at: event.occurredAtMs,
     edit_number: event.kind === "edit" ? event.editNumber : 0,
-    deleted_at: event.kind === "deletion" ? isoOf(event.occurredAtMs) : null,
+    deleted_at: event.kind === "deletion" ? event.occurredAtMs : null,
   };
 }
 
@@ -130,7 +142,8 @@ function buildMessageRow(event: MessageEvent | DeletionEvent | EditEvent): Messa
 function mergeMessageRows(a: MessageRow, b: MessageRow): MessageRow {
   const [content, other] = b.has_content && !a.has_content ? [b, a] : [a, b];
   const edited = b.edit_number > a.edit_number ? b : a;
-  const deletedAt = [a.deleted_at, b.deleted_at].filter((at) => at !== null).sort()[0] ?? null;
+  const deletions = [a.deleted_at, b.deleted_at].filter((at) => at !== null);
+  const deletedAt = deletions.length === 0 ? null : Math.min(...deletions);
   const text = a.edit_number === b.edit_number ? (content.text ?? other.text) : edited.text;
   return {
     ...content,

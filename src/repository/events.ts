@@ -9,8 +9,8 @@ import { buildEventRows } from "./event-rows.ts";
 export type SavedEvents = {
   /** Events that were not there before. */
   readonly inserted: number;
-  /** Account, person and message id of each new thing said. */
-  readonly messages: readonly (readonly [AccountId, ParticipantId, string])[];
+  /** Account and key of each event that was there already. */
+  readonly known: readonly (readonly [AccountId, string])[];
   /** Conversations whose person wants a lookup now. */
   readonly wanted: readonly ConversationId[];
 };
@@ -28,17 +28,17 @@ export function createEventsRepository(database: Database) {
       const rows = buildEventRows(events);
       const [saved] = await database.query<{
         inserted: number;
-        messages: [AccountId, ParticipantId, string][];
+        known: [AccountId, string][];
         wanted: [AccountId, ParticipantId][];
       }>(
         saveEventsSql,
-        [rows.events, rows.messages, rows.reactions, rows.reads].map((list) => JSON.stringify(list)),
+        [...rows.columns, ...[rows.messages, rows.reactions, rows.reads].map((list) => JSON.stringify(list))],
         "store the messages",
         deadlineMs,
       );
       return {
         inserted: saved?.inserted ?? 0,
-        messages: saved?.messages ?? [],
+        known: saved?.known ?? [],
         wanted: (saved?.wanted ?? []).map(([account, participant]) => conversationIdOf(account, participant)),
       };
     },

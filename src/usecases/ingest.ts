@@ -3,7 +3,7 @@ import type { InboundEvent, Quarantined } from "../domain/event.ts";
 import { type ConversationId, conversationIdOf } from "../domain/ids.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
-import type { EventsRepository } from "../repository/events.ts";
+import type { EventsRepository, SavedEvents } from "../repository/events.ts";
 import { parseWebhook } from "../webhook/parse-webhook.ts";
 import { verifySignature } from "../webhook/verify-signature.ts";
 
@@ -101,11 +101,7 @@ export function createIngest({ events, onWanted, clock, log }: IngestDependencie
     if (batch.length === 0) return;
     try {
       const saved = await events.saveEvents(batch, leftUntil(endMs));
-      for (const [accountId, participantId, mid] of saved.messages)
-        log.log("Message processed", "WebhookMessageHandler", {
-          conversationId: conversationIdOf(accountId, participantId),
-          messageId: mid,
-        });
+      logStored(batch, saved.known);
       if (saved.wanted.length > 0) onWanted(saved.wanted);
     } catch (error) {
       if (!(error instanceof SyncError) || error.code !== "statement_refused") throw error;
@@ -118,6 +114,18 @@ export function createIngest({ events, onWanted, clock, log }: IngestDependencie
       const middle = Math.ceil(batch.length / 2);
       await storeEvents(batch.slice(0, middle), endMs);
       await storeEvents(batch.slice(middle), endMs);
+    }
+  };
+
+  const logStored = (batch: readonly InboundEvent[], known: SavedEvents["known"]): void => {
+    const logged = new Set(known.map(([accountId, eventKey]) => `${accountId} ${eventKey}`));
+    for (const event of batch) {
+      if (event.kind !== "message" && event.kind !== "postback") continue;
+      const key = `${event.accountId} ${event.eventKey}`;
+      if (logged.has(key)) continue;
+      logged.add(key);
+      const conversationId = conversationIdOf(event.accountId, event.participantId);
+      log.log("Message processed", context, { conversationId, messageId: event.mid });
     }
   };
 

@@ -63,21 +63,25 @@ export function quoteLongNumbers(text: string): string {
   return copied === 0 ? text : parts.join("") + text.slice(copied);
 }
 
-/** The members of the object that starts at `start`, by name; of two with one name the last counts, as in `JSON.parse`. */
-export function readMembers(text: string, start: number): Map<string, Span> {
-  const members = new Map<string, Span>();
+/** The member `name` of the object that starts at `start`; of two with one name the last, as in `JSON.parse`. */
+export function findMember(text: string, start: number, name: string): Span | null {
+  let found: Span | null = null;
   let at = skipSpace(text, start + 1);
   while (text.charCodeAt(at) === quote) {
     const nameEnd = endOfString(text, at);
-    const raw = text.slice(at + 1, nameEnd - 1);
-    const name = raw.includes("\\") ? String(JSON.parse(`"${raw}"`)) : raw;
     const valueStart = skipSpace(text, skipSpace(text, nameEnd) + 1); // over the colon
     const end = endOfValue(text, valueStart);
-    members.set(name, { start: valueStart, end });
+    if (isNamed(text, at, nameEnd, name)) found = { start: valueStart, end };
     at = skipSpace(text, end);
     if (text.charCodeAt(at) === comma) at = skipSpace(text, at + 1);
   }
-  return members;
+  return found;
+}
+
+/** Compares the quoted word from `start` to `end`; a word with escapes is read first. */
+function isNamed(text: string, start: number, end: number, name: string): boolean {
+  if (end - start - 2 === name.length && text.startsWith(name, start + 1)) return true;
+  return text.slice(start, end).includes("\\") && JSON.parse(text.slice(start, end)) === name;
 }
 
 /** The elements of the array that starts at `start`, in order. */
@@ -93,9 +97,6 @@ export function readElements(text: string, start: number): Span[] {
   return elements;
 }
 
-export const isObjectAt = (text: string, { start }: Span): boolean => text.charCodeAt(start) === openBrace;
-export const isArrayAt = (text: string, { start }: Span): boolean => text.charCodeAt(start) === openBracket;
-
 /** Where the value that `text` holds starts: its first character that is no white space. */
 export function skipSpace(text: string, from: number): number {
   let at = from;
@@ -104,10 +105,10 @@ export function skipSpace(text: string, from: number): number {
 }
 
 function endOfString(text: string, start: number): number {
-  for (let at = start + 1; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code === backslash) at += 1;
-    else if (code === quote) return at + 1;
+  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
+    let backslashes = 0;
+    while (text.charCodeAt(end - 1 - backslashes) === backslash) backslashes += 1;
+    if (backslashes % 2 === 0) return end + 1;
   }
   return text.length;
 }

@@ -1,17 +1,8 @@
 import type { InboundEvent, Quarantined, QuarantineReason } from "../domain/event.ts";
-import { parseAccountId } from "../domain/ids.ts";
-import {
-  isArrayAt,
-  isObjectAt,
-  quoteLongNumbers,
-  readElements,
-  readMembers,
-  type Span,
-  scanJson,
-  skipSpace,
-} from "./json-spans.ts";
+import { type AccountId, parseAccountId } from "../domain/ids.ts";
+import { findMember, quoteLongNumbers, readElements, type Span, scanJson, skipSpace } from "./json-spans.ts";
 import { readChange } from "./read-change.ts";
-import { readId, readTimeMs } from "./read-fields.ts";
+import { type JsonObject, readId, readObject, readTimeMs } from "./read-fields.ts";
 import { type ItemContext, readItem } from "./read-item.ts";
 
 /** Meta's payloads nest some eight levels. Deeper ones are kept unread: parsers and databases choke on them. */
@@ -19,6 +10,16 @@ export const depthMax = 32;
 
 /** One delivery, read: every item of it is either an event or in quarantine. */
 export type ParsedWebhook = { readonly events: readonly InboundEvent[]; readonly quarantined: readonly Quarantined[] };
+
+/** What is being read: values come from `JSON.parse`, and beside each walks its place in the text, for keeping it as it came. */
+type Reading = {
+  readonly text: string;
+  readonly nowMs: number;
+  readonly events: InboundEvent[];
+  readonly quarantined: Quarantined[];
+};
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /**
  * Reads a verified body (meta-platform.md §2): every entry, every item of `messaging[]`, `standby[]` and `changes[]`,
@@ -29,117 +30,130 @@ export function parseWebhook(body: Uint8Array, nowMs: number): ParsedWebhook {
   const whole = (reason: QuarantineReason): ParsedWebhook => ({ events: [], quarantined: [{ reason, raw: body }] });
   let text: string;
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(body);
+    text = utf8.decode(body);
   } catch {
     return whole("not_utf8");
   }
   const { tooDeep, longNumber } = scanJson(text, depthMax);
   if (tooDeep) return whole("too_deep");
+  let root: unknown;
   try {
-    JSON.parse(text);
+    root = JSON.parse(text);
+    if (longNumber) root = JSON.parse(quoteLongNumbers(text));
   } catch {
     return whole("not_json");
   }
-  const reader = createReader(text, nowMs, longNumber);
-  return reader.readRoot({ start: skipSpace(text, 0), end: text.trimEnd().length })
-    ? reader.result
-    : whole("not_a_delivery");
+  const reading: Reading = { text, nowMs, events: [], quarantined: [] };
+  const { events, quarantined } = reading;
+  return readRoot(reading, root) ? { events, quarantined } : whole("not_a_delivery");
 }
 
-function createReader(text: string, nowMs: number, longNumber: boolean) {
-  const events: InboundEvent[] = [];
-  const quarantined: Quarantined[] = [];
-  const rawOf = ({ start, end }: Span) => text.slice(start, end);
-  const parseSpan = (span: Span | undefined): unknown => {
-    if (span === undefined) return undefined;
-    return JSON.parse(longNumber ? quoteLongNumbers(rawOf(span)) : rawOf(span));
-  };
-  const setAside = (reason: QuarantineReason, span: Span) =>
-    quarantined.push({ reason, raw: Buffer.from(rawOf(span), "utf8") });
-  const keep = (outcome: InboundEvent | QuarantineReason, span: Span) => {
-    if (typeof outcome === "string") setAside(outcome, span);
-    else events.push(outcome);
-  };
+function readRoot(reading: Reading, root: unknown): boolean {
+  const { text } = reading;
+  const span = { start: skipSpace(text, 0), end: text.length };
+  if (!Array.isArray(root)) return readDelivery(reading, root, span);
+  const spans = readElements(text, span.start);
+  return root.length > 0 && root.every((value, at) => readDelivery(reading, value, placeOf(spans, at)));
+}
 
-  const readRoot = (root: Span): boolean => {
-    if (isArrayAt(text, root)) {
-      const elements = readElements(text, root.start);
-      return elements.length > 0 && elements.every((element) => isObjectAt(text, element) && readDelivery(element));
-    }
-    return isObjectAt(text, root) && readDelivery(root);
-  };
-
-  const readDelivery = (span: Span): boolean => {
-    const members = readMembers(text, span.start);
-    const entries = members.get("entry");
-    if (entries === undefined) {
-      // The dashboard's preview shows a change without its envelope.
-      if (!members.has("field") || !members.has("value")) return false;
-      keep(
-        readChange(parseSpan(members.get("field")), parseSpan(members.get("value")), testContext(rawOf(span))),
-        span,
-      );
-      return true;
-    }
-    if (!isArrayAt(text, entries)) return false;
-    const object = parseSpan(members.get("object"));
-    const instagram = typeof object === "string" && object.toLowerCase() === "instagram";
-    for (const entry of readElements(text, entries.start)) readEntry(entry, instagram);
+function readDelivery(reading: Reading, value: unknown, span: Span): boolean {
+  const delivery = readObject(value);
+  if (delivery === null) return false;
+  const { entry: entries, object } = delivery;
+  if (entries === undefined) {
+    // The dashboard's preview shows a change without its envelope.
+    if (!("field" in delivery && "value" in delivery)) return false;
+    const context = { accountId: testAccount, fallbackMs: reading.nowMs, standby: false, instagram: true };
+    keep(reading, readChange(delivery.field, delivery.value, contextAt(reading, span, context)), span);
     return true;
-  };
+  }
+  if (!Array.isArray(entries)) return false;
+  const instagram = typeof object === "string" && object.toLowerCase() === "instagram";
+  const spans = elementsAt(reading, span, "entry");
+  for (let at = 0; at < entries.length; at++) readEntry(reading, entries[at], placeOf(spans, at), instagram);
+  return true;
+}
 
-  const testContext = (raw: string): ItemContext => {
-    const accountId = parseAccountId("0");
-    if (accountId === null) throw new Error("Bug: the dashboard's id is no id");
-    return { accountId, fallbackMs: nowMs, nowMs, standby: false, instagram: true, raw };
-  };
+/** The dashboard's own account id. */
+const testAccount = readTestAccount();
+function readTestAccount(): AccountId {
+  const id = parseAccountId("0");
+  if (id === null) throw new Error("Bug: the dashboard's id is no id");
+  return id;
+}
 
-  const readEntry = (entry: Span, instagram: boolean): void => {
-    if (!isObjectAt(text, entry)) {
-      setAside("item_not_an_object", entry);
-      return;
-    }
-    const members = readMembers(text, entry.start);
-    const id = readId(parseSpan(members.get("id")));
-    const accountId = parseAccountId(id);
-    if (accountId === null) {
-      setAside(id === "inexact" ? "id_not_exact" : "account_unreadable", entry);
-      return;
-    }
-    const fallbackMs = readTimeMs(parseSpan(members.get("time")), nowMs) ?? nowMs;
-    const contextOf = (span: Span, standby = false): ItemContext => ({
-      accountId,
-      fallbackMs,
-      nowMs,
-      standby,
-      instagram,
-      raw: rawOf(span),
-    });
-    for (const [list, standby] of [
-      ["messaging", false],
-      ["standby", true],
-    ] as const)
-      for (const item of elementsOf(members.get(list))) keep(readItem(parseSpan(item), contextOf(item, standby)), item);
-    for (const item of elementsOf(members.get("changes"))) {
-      if (!isObjectAt(text, item)) {
-        setAside("item_not_an_object", item);
-        continue;
-      }
-      const change = readMembers(text, item.start);
-      keep(readChange(parseSpan(change.get("field")), parseSpan(change.get("value")), contextOf(item)), item);
-    }
-    // Flavour B's documents put the change right on the entry; `changed_fields` is an entry whose values are switched off.
-    if (members.has("field"))
-      keep(readChange(parseSpan(members.get("field")), parseSpan(members.get("value")), contextOf(entry)), entry);
-    else if (members.has("changed_fields")) keep(readChange("changed_fields", {}, contextOf(entry)), entry);
-  };
+function readEntry(reading: Reading, value: unknown, span: Span, instagram: boolean): void {
+  const entry = readObject(value);
+  if (entry === null) {
+    setAside(reading, "item_not_an_object", span);
+    return;
+  }
+  const id = readId(entry.id);
+  const accountId = parseAccountId(id);
+  if (accountId === null) {
+    setAside(reading, id === "inexact" ? "id_not_exact" : "account_unreadable", span);
+    return;
+  }
+  const fallbackMs = readTimeMs(entry.time, reading.nowMs) ?? reading.nowMs;
+  const context = { accountId, fallbackMs, standby: false, instagram };
+  readList(reading, entry, "messaging", span, (item, place) => readItem(item, contextAt(reading, place, context)));
+  readList(reading, entry, "standby", span, (item, place) =>
+    readItem(item, contextAt(reading, place, { ...context, standby: true })),
+  );
+  readList(reading, entry, "changes", span, (item, place) => {
+    const change = readObject(item);
+    if (change === null) return "item_not_an_object";
+    return readChange(change.field, change.value, contextAt(reading, place, context));
+  });
+  // Flavour B's documents put the change right on the entry; `changed_fields` is an entry whose values are switched off.
+  if ("field" in entry) keep(reading, readChange(entry.field, entry.value, contextAt(reading, span, context)), span);
+  else if ("changed_fields" in entry)
+    keep(reading, readChange("changed_fields", {}, contextAt(reading, span, context)), span);
+}
 
-  const elementsOf = (span: Span | undefined): Span[] => {
-    if (span === undefined || rawOf(span) === "null") return [];
-    if (isArrayAt(text, span)) return readElements(text, span.start);
-    setAside("item_not_an_object", span);
-    return [];
-  };
+function readList(
+  reading: Reading,
+  entry: JsonObject,
+  name: string,
+  span: Span,
+  read: (item: unknown, place: Span) => InboundEvent | QuarantineReason,
+): void {
+  const items = entry[name];
+  if (items === undefined || items === null) return;
+  if (!Array.isArray(items)) {
+    setAside(reading, "item_not_an_object", findMember(reading.text, span.start, name) ?? span);
+    return;
+  }
+  const places = elementsAt(reading, span, name);
+  for (let at = 0; at < items.length; at++) {
+    const place = placeOf(places, at);
+    keep(reading, read(items[at], place), place);
+  }
+}
 
-  return { readRoot, result: { events, quarantined } };
+function elementsAt({ text }: Reading, span: Span, name: string): Span[] {
+  const list = findMember(text, span.start, name);
+  return list === null ? [] : readElements(text, list.start);
+}
+
+/** `JSON.parse` and the places come from one text, so that a value without a place is a bug. */
+function placeOf(spans: readonly Span[], at: number): Span {
+  const span = spans[at];
+  if (span === undefined) throw new Error("Bug: a value has no place in its text");
+  return span;
+}
+
+type Surroundings = Omit<ItemContext, "raw" | "nowMs">;
+
+function contextAt({ text, nowMs }: Reading, { start, end }: Span, around: Surroundings): ItemContext {
+  return { ...around, nowMs, raw: text.slice(start, end) };
+}
+
+function keep(reading: Reading, outcome: InboundEvent | QuarantineReason, span: Span): void {
+  if (typeof outcome === "string") setAside(reading, outcome, span);
+  else reading.events.push(outcome);
+}
+
+function setAside({ text, quarantined }: Reading, reason: QuarantineReason, { start, end }: Span): void {
+  quarantined.push({ reason, raw: Buffer.from(text.slice(start, end), "utf8") });
 }

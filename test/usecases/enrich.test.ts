@@ -238,7 +238,7 @@ describe("enrich()", async () => {
     await enrich([idOf("222")], live);
     expect(asked).toHaveLength(1);
     expect(await row("222")).toMatchObject({ profile_status: "account_blocked", reason_code: "token_dead" });
-    expect((await write([inbound("333", "m3", 1_762_000_000_000)])).messages).toHaveLength(1);
+    expect((await write([inbound("333", "m3", 1_762_000_000_000)])).inserted).toBe(1);
     await addAccount(account, "IGAAnew");
     answer = found;
     const due = await db.lookups.listDue(10);

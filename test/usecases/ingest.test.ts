@@ -152,7 +152,7 @@ describe("createIngest()", async () => {
     const { ingest, send } = make({
       saveEvents: async () => {
         await gate.promise;
-        return { inserted: 0, messages: [], wanted: [] };
+        return { inserted: 0, known: [], wanted: [] };
       },
     });
     const body = delivery([inbound("111", "m1", t)]);
