@@ -11,6 +11,8 @@ export type Clock = {
   random: () => number;
   /** Calls `run` once after `delayMs`; the returned function takes it back. */
   after: (delayMs: number, run: () => void) => () => void;
+  /** Calls `run` once what this turn of the event loop brought has been handled. */
+  soon: (run: () => void) => void;
 };
 
 /** The machine's own clock. Only the composition root and tests call this. */
@@ -23,6 +25,7 @@ export function createSystemClock(): Clock {
       const timer = setTimeout(run, delayMs);
       return () => clearTimeout(timer);
     },
+    soon: (run) => void setImmediate(run),
   };
 }
 

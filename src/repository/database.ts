@@ -23,6 +23,7 @@ export type DatabaseOptions = {
 };
 
 type Row = Record<string, unknown>;
+type Parameter = string | number | boolean | null;
 export type Database = Awaited<ReturnType<typeof openDatabase>>;
 
 /**
@@ -58,17 +59,16 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
     broken.end({ timeout: 0 }).catch(() => {});
   };
 
-  /** Runs one statement. `action` completes "Cannot …" in the error. */
-  const query = async <R extends Row>(
+  const run = async <R extends Row>(
     text: string,
-    parameters: readonly (string | number | boolean | null)[],
+    parameters: readonly Parameter[],
     action: string,
-    deadlineMs = statementDeadlineMs,
+    { prepare, deadlineMs }: { prepare: boolean; deadlineMs: number },
   ): Promise<R[]> => {
     for (let attempt = 1; ; attempt++) {
       const used = pool;
       const ended = new AbortController();
-      const pending = used.unsafe<R[]>(text, [...parameters], { prepare: true });
+      const pending = used.unsafe<R[]>(text, [...parameters], { prepare });
       const late = wait(clock, embedded === null ? deadlineMs : embeddedDeadlineMs, ended.signal).then((passed) => {
         if (passed) throw new SyncError("storage_unavailable", `Cannot ${action}: the database did not answer in time`);
         return [] as R[];
@@ -87,8 +87,27 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
     }
   };
 
+  /**
+   * Runs one statement, planned for the tables as they are now: a plan that was kept from when they were empty would
+   * scan them once they are full. `action` completes "Cannot …" in the error.
+   */
+  const query = <R extends Row>(
+    text: string,
+    parameters: readonly Parameter[],
+    action: string,
+    deadlineMs = statementDeadlineMs,
+  ): Promise<R[]> => run(text, parameters, action, { prepare: false, deadlineMs });
+
+  /** Runs one statement whose plan does not depend on how full the tables are: planned once a connection. */
+  const queryPrepared = <R extends Row>(
+    text: string,
+    parameters: readonly Parameter[],
+    action: string,
+    deadlineMs: number,
+  ): Promise<R[]> => run(text, parameters, action, { prepare: true, deadlineMs });
+
   /** Runs `steps` in one transaction on one connection: for migrations alone, since a lost connection may not undo it. */
-  const inTransaction = async (steps: (run: (text: string) => Promise<Row[]>) => Promise<void>, action: string) => {
+  const inTransaction = async (steps: (runStep: (text: string) => Promise<Row[]>) => Promise<void>, action: string) => {
     try {
       await pool.begin((transaction) => steps(async (text) => await transaction.unsafe(text).simple()));
     } catch (error) {
@@ -98,6 +117,7 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
 
   return {
     query,
+    queryPrepared,
     inTransaction,
     embedded: embedded !== null,
     /** For people: which database, without its password. */

@@ -26,7 +26,7 @@ export function createEventsRepository(database: Database) {
      */
     async saveEvents(events: readonly InboundEvent[], deadlineMs: number): Promise<SavedEvents> {
       const rows = buildEventRows(events);
-      const [saved] = await database.query<{
+      const [saved] = await database.queryPrepared<{
         inserted: number;
         known: [AccountId, string][];
         wanted: [AccountId, ParticipantId][];

@@ -22,7 +22,7 @@ export type IngestDependencies = {
   events: Pick<EventsRepository, "saveEvents" | "saveQuarantine">;
   /** Told after the commit and never awaited: people who want a lookup. */
   onWanted: (ids: readonly ConversationId[]) => void;
-  clock: Pick<Clock, "nowMs" | "monotonicMs">;
+  clock: Pick<Clock, "nowMs" | "monotonicMs" | "soon">;
   log: Log;
 };
 
@@ -51,7 +51,6 @@ export function createIngest({ events, onWanted, clock, log }: IngestDependencie
 
   /** Commits what waits, again and again until nothing does. Never rejects. */
   const commitAll = async () => {
-    committing = true;
     while (waiting.length > 0) await commit(takeBatch());
     committing = false;
   };
@@ -141,7 +140,11 @@ export function createIngest({ events, onWanted, clock, log }: IngestDependencie
       const receipt = Promise.withResolvers<Receipt>();
       waiting.push({ events, quarantined, bytes: body.length, settle: receipt.resolve });
       bytesWaiting += body.length;
-      if (!committing) void commitAll();
+      if (!committing) {
+        committing = true;
+        // Not at once: posts of one burst are read one after the other, and the first shall not go alone.
+        clock.soon(() => void commitAll());
+      }
       return receipt.promise;
     },
     /** Posts that wait for their commit now. */

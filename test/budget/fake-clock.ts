@@ -23,6 +23,7 @@ export function createFakeClock({ seed = 1, startMs = 1_760_000_000_000 } = {}):
       mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
       return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
     },
+    soon: (run) => void setImmediate(run),
     after: (delayMs, run) => {
       const entry = { atMs: elapsedMs + delayMs, run };
       due.push(entry);

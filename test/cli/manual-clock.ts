@@ -8,6 +8,7 @@ export function createManualClock() {
     nowMs: () => nowMs,
     monotonicMs: () => nowMs,
     random: () => 0.5,
+    soon: (run) => void setImmediate(run),
     after(delayMs, run) {
       const timer = { atMs: nowMs + delayMs, run };
       timers.push(timer);

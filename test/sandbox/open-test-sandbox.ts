@@ -14,6 +14,7 @@ export function createManualClock(startMs = Date.UTC(2026, 10, 22)) {
     nowMs: () => startMs + elapsedMs,
     monotonicMs: () => elapsedMs,
     random: () => 0.5,
+    soon: (run) => void setImmediate(run),
     after: (delayMs, run) => {
       const timer = { atMs: elapsedMs + delayMs, run };
       timers.push(timer);
