@@ -100,7 +100,7 @@ export function createIngest({ events, onWanted, clock, log }: IngestDependencie
     if (batch.length === 0) return;
     try {
       const saved = await events.saveEvents(batch, leftUntil(endMs));
-      logStored(batch, saved.known);
+      logStored(batch, saved);
       if (saved.wanted.length > 0) onWanted(saved.wanted);
     } catch (error) {
       if (!(error instanceof SyncError) || error.code !== "statement_refused") throw error;
@@ -116,13 +116,17 @@ export function createIngest({ events, onWanted, clock, log }: IngestDependencie
     }
   };
 
-  const logStored = (batch: readonly InboundEvent[], known: SavedEvents["known"]): void => {
-    const logged = new Set(known.map(([accountId, eventKey]) => `${accountId} ${eventKey}`));
+  const logStored = (batch: readonly InboundEvent[], saved: SavedEvents): void => {
+    // Nearly always everything was new: only else is it worth telling which was.
+    const skipped =
+      saved.inserted === batch.length ? null : new Set(saved.known.map(([account, key]) => `${account} ${key}`));
     for (const event of batch) {
       if (event.kind !== "message" && event.kind !== "postback") continue;
-      const key = `${event.accountId} ${event.eventKey}`;
-      if (logged.has(key)) continue;
-      logged.add(key);
+      if (skipped !== null) {
+        const key = `${event.accountId} ${event.eventKey}`;
+        if (skipped.has(key)) continue;
+        skipped.add(key);
+      }
       const conversationId = conversationIdOf(event.accountId, event.participantId);
       log.log("Message processed", context, { conversationId, messageId: event.mid });
     }

@@ -1,6 +1,6 @@
 /**
  * Finds where values stand in JSON text, so that an item can be kept exactly as it came: nothing is re-serialised.
- * `scanJson` reads any text; the other functions expect text that `JSON.parse` has accepted.
+ * `scanJson` reads any text; the other functions expect one that `JSON.parse` has accepted.
  */
 
 /** A value's place in the text: `text.slice(start, end)`. */
@@ -19,27 +19,44 @@ const isSpace = (code: number) => code === 32 || code === 10 || code === 13 || c
 /** A whole number of this many digits may not survive `JSON.parse`: 2^53 has 16. */
 export const exactDigitsMax = 15;
 
+/** What one pass over a text found. */
+export type JsonScan = {
+  readonly text: string;
+  readonly tooDeep: boolean;
+  /** A bare whole number is too long to be exact. */
+  readonly longNumber: boolean;
+  /** Where each object and array opens, in order, and where the same one has ended. */
+  readonly opens: readonly number[];
+  readonly ends: readonly number[];
+};
+
 /**
- * Reads the text once without recursion: how deep it nests, and whether a bare number is too long to be exact.
+ * Reads the text once without recursion: how deep it nests, whether a number is too long, where each bracket closes.
  * Stops at `depthMax` + 1, since a text of ten million brackets would take `JSON.parse` seconds.
  */
-export function scanJson(text: string, depthMax: number): { tooDeep: boolean; longNumber: boolean } {
-  let depth = 0;
+export function scanJson(text: string, depthMax: number): JsonScan {
+  const opens: number[] = [];
+  const ends: number[] = [];
+  const open: number[] = []; // places in `ends` that wait for their end
   let longNumber = false;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code === quote) at = endOfString(text, at) - 1;
     else if (code === openBrace || code === openBracket) {
-      depth += 1;
-      if (depth > depthMax) return { tooDeep: true, longNumber };
-    } else if (code === closeBrace || code === closeBracket) depth -= 1;
-    else if (isDigit(code)) {
+      if (open.length === depthMax) return { text, tooDeep: true, longNumber, opens, ends };
+      open.push(opens.length);
+      opens.push(at);
+      ends.push(text.length);
+    } else if (code === closeBrace || code === closeBracket) {
+      const place = open.pop();
+      if (place !== undefined) ends[place] = at + 1;
+    } else if (isDigit(code)) {
       const start = at;
       while (isDigit(text.charCodeAt(at + 1))) at += 1;
       if (at + 1 - start > exactDigitsMax) longNumber = true;
     }
   }
-  return { tooDeep: false, longNumber };
+  return { text, tooDeep: false, longNumber, opens, ends };
 }
 
 /** Puts quotes round every bare whole number that `JSON.parse` could change. */
@@ -64,13 +81,14 @@ export function quoteLongNumbers(text: string): string {
 }
 
 /** The member `name` of the object that starts at `start`; of two with one name the last, as in `JSON.parse`. */
-export function findMember(text: string, start: number, name: string): Span | null {
+export function findMember(scan: JsonScan, start: number, name: string): Span | null {
+  const { text } = scan;
   let found: Span | null = null;
   let at = skipSpace(text, start + 1);
   while (text.charCodeAt(at) === quote) {
     const nameEnd = endOfString(text, at);
     const valueStart = skipSpace(text, skipSpace(text, nameEnd) + 1); // over the colon
-    const end = endOfValue(text, valueStart);
+    const end = endOfValue(scan, valueStart);
     if (isNamed(text, at, nameEnd, name)) found = { start: valueStart, end };
     at = skipSpace(text, end);
     if (text.charCodeAt(at) === comma) at = skipSpace(text, at + 1);
@@ -85,11 +103,12 @@ function isNamed(text: string, start: number, end: number, name: string): boolea
 }
 
 /** The elements of the array that starts at `start`, in order. */
-export function readElements(text: string, start: number): Span[] {
+export function readElements(scan: JsonScan, start: number): Span[] {
+  const { text } = scan;
   const elements: Span[] = [];
   let at = skipSpace(text, start + 1);
   while (at < text.length && text.charCodeAt(at) !== closeBracket) {
-    const end = endOfValue(text, at);
+    const end = endOfValue(scan, at);
     elements.push({ start: at, end });
     at = skipSpace(text, end);
     if (text.charCodeAt(at) === comma) at = skipSpace(text, at + 1);
@@ -113,20 +132,25 @@ function endOfString(text: string, start: number): number {
   return text.length;
 }
 
-function endOfValue(text: string, start: number): number {
+function endOfValue({ text, opens, ends }: JsonScan, start: number): number {
   const first = text.charCodeAt(start);
   if (first === quote) return endOfString(text, start);
+  if (first === openBrace || first === openBracket) return ends[placeOf(opens, start)] ?? text.length;
   let at = start;
-  let depth = 0;
-  for (; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code === quote) at = endOfString(text, at) - 1;
-    else if (code === openBrace || code === openBracket) depth += 1;
-    else if (code === closeBrace || code === closeBracket) {
-      if (depth === 0) return at; // a bare word or number that ends where its parent does
-      depth -= 1;
-      if (depth === 0) return at + 1;
-    } else if (depth === 0 && (code === comma || isSpace(code))) return at;
-  }
+  while (at < text.length && !endsWord(text.charCodeAt(at))) at += 1;
   return at;
+}
+
+const endsWord = (code: number) => code === comma || code === closeBrace || code === closeBracket || isSpace(code);
+
+/** The place of `value` in a rising list that holds it. */
+function placeOf(rising: readonly number[], value: number): number {
+  let low = 0;
+  let high = rising.length - 1;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((rising[middle] ?? value) < value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

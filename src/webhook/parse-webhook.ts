@@ -1,6 +1,14 @@
 import type { InboundEvent, Quarantined, QuarantineReason } from "../domain/event.ts";
 import { type AccountId, parseAccountId } from "../domain/ids.ts";
-import { findMember, quoteLongNumbers, readElements, type Span, scanJson, skipSpace } from "./json-spans.ts";
+import {
+  findMember,
+  type JsonScan,
+  quoteLongNumbers,
+  readElements,
+  type Span,
+  scanJson,
+  skipSpace,
+} from "./json-spans.ts";
 import { readChange } from "./read-change.ts";
 import { type JsonObject, readId, readObject, readTimeMs } from "./read-fields.ts";
 import { type ItemContext, readItem } from "./read-item.ts";
@@ -13,7 +21,7 @@ export type ParsedWebhook = { readonly events: readonly InboundEvent[]; readonly
 
 /** What is being read: values come from `JSON.parse`, and beside each walks its place in the text, for keeping it as it came. */
 type Reading = {
-  readonly text: string;
+  readonly scan: JsonScan;
   readonly nowMs: number;
   readonly events: InboundEvent[];
   readonly quarantined: Quarantined[];
@@ -34,25 +42,25 @@ export function parseWebhook(body: Uint8Array, nowMs: number): ParsedWebhook {
   } catch {
     return whole("not_utf8");
   }
-  const { tooDeep, longNumber } = scanJson(text, depthMax);
-  if (tooDeep) return whole("too_deep");
+  const scan = scanJson(text, depthMax);
+  if (scan.tooDeep) return whole("too_deep");
   let root: unknown;
   try {
     root = JSON.parse(text);
-    if (longNumber) root = JSON.parse(quoteLongNumbers(text));
+    if (scan.longNumber) root = JSON.parse(quoteLongNumbers(text));
   } catch {
     return whole("not_json");
   }
-  const reading: Reading = { text, nowMs, events: [], quarantined: [] };
+  const reading: Reading = { scan, nowMs, events: [], quarantined: [] };
   const { events, quarantined } = reading;
   return readRoot(reading, root) ? { events, quarantined } : whole("not_a_delivery");
 }
 
 function readRoot(reading: Reading, root: unknown): boolean {
-  const { text } = reading;
-  const span = { start: skipSpace(text, 0), end: text.length };
+  const { scan } = reading;
+  const span = { start: skipSpace(scan.text, 0), end: scan.text.length };
   if (!Array.isArray(root)) return readDelivery(reading, root, span);
-  const spans = readElements(text, span.start);
+  const spans = readElements(scan, span.start);
   return root.length > 0 && root.every((value, at) => readDelivery(reading, value, placeOf(spans, at)));
 }
 
@@ -121,7 +129,7 @@ function readList(
   const items = entry[name];
   if (items === undefined || items === null) return;
   if (!Array.isArray(items)) {
-    setAside(reading, "item_not_an_object", findMember(reading.text, span.start, name) ?? span);
+    setAside(reading, "item_not_an_object", findMember(reading.scan, span.start, name) ?? span);
     return;
   }
   const places = elementsAt(reading, span, name);
@@ -131,9 +139,9 @@ function readList(
   }
 }
 
-function elementsAt({ text }: Reading, span: Span, name: string): Span[] {
-  const list = findMember(text, span.start, name);
-  return list === null ? [] : readElements(text, list.start);
+function elementsAt({ scan }: Reading, span: Span, name: string): Span[] {
+  const list = findMember(scan, span.start, name);
+  return list === null ? [] : readElements(scan, list.start);
 }
 
 /** `JSON.parse` and the places come from one text, so that a value without a place is a bug. */
@@ -145,8 +153,8 @@ function placeOf(spans: readonly Span[], at: number): Span {
 
 type Surroundings = Omit<ItemContext, "raw" | "nowMs">;
 
-function contextAt({ text, nowMs }: Reading, { start, end }: Span, around: Surroundings): ItemContext {
-  return { ...around, nowMs, raw: text.slice(start, end) };
+function contextAt({ scan, nowMs }: Reading, { start, end }: Span, around: Surroundings): ItemContext {
+  return { ...around, nowMs, raw: scan.text.slice(start, end) };
 }
 
 function keep(reading: Reading, outcome: InboundEvent | QuarantineReason, span: Span): void {
@@ -154,6 +162,6 @@ function keep(reading: Reading, outcome: InboundEvent | QuarantineReason, span: 
   else reading.events.push(outcome);
 }
 
-function setAside({ text, quarantined }: Reading, reason: QuarantineReason, { start, end }: Span): void {
-  quarantined.push({ reason, raw: Buffer.from(text.slice(start, end), "utf8") });
+function setAside({ scan, quarantined }: Reading, reason: QuarantineReason, { start, end }: Span): void {
+  quarantined.push({ reason, raw: Buffer.from(scan.text.slice(start, end), "utf8") });
 }
