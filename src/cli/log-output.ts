@@ -67,8 +67,6 @@ export function openCommandLog(
   };
 }
 
-const isPlain = (value: unknown) => value === null || (typeof value !== "object" && typeof value !== "bigint");
-
 type Print = (nowMs: number, level: LogLevel, message: string, context: string, fields: LogFields) => void;
 
 /** consola has no JSON reporter. The four names that operators grep for cannot be overwritten by a field. */
@@ -76,16 +74,19 @@ function printJson(append: (line: string) => void): Print {
   let stamp = { ms: Number.NaN, text: "" }; // thousands of lines a second share a millisecond
   return (nowMs, level, message, context, fields) => {
     if (stamp.ms !== nowMs) stamp = { ms: nowMs, text: new Date(nowMs).toISOString() };
-    append(stringify({ level, message, context, time: stamp.text, ...withoutKeys(fields) }));
+    const line: Record<string, unknown> = { level, message, context, time: stamp.text };
+    // A replacer is called for every value: only a line that holds more than plain ones pays for it.
+    let plain = true;
+    for (const name in fields) {
+      const value = fields[name];
+      line[name in ownKeys ? `${name}_` : name] = value;
+      if ((typeof value === "object" && value !== null) || typeof value === "bigint") plain = false;
+    }
+    append(plain ? JSON.stringify(line) : stringify(line));
   };
 }
 
-const ownKeys = new Set(["level", "message", "context", "time"]);
-function withoutKeys(fields: LogFields): LogFields {
-  const entries = Object.entries(fields);
-  if (!entries.some(([name]) => ownKeys.has(name))) return fields;
-  return Object.fromEntries(entries.map(([name, value]) => [ownKeys.has(name) ? `${name}_` : name, value]));
-}
+const ownKeys = { __proto__: null, level: 0, message: 0, context: 0, time: 0 };
 
 function stringify(line: LogFields): string {
   const readable = (_: string, value: unknown) => {
@@ -93,8 +94,7 @@ function stringify(line: LogFields): string {
     return value instanceof Error ? `${value.name}: ${value.message}` : value;
   };
   try {
-    // A replacer is called for every value: only lines that hold more than plain ones pay for it.
-    return Object.values(line).every(isPlain) ? JSON.stringify(line) : JSON.stringify(line, readable);
+    return JSON.stringify(line, readable);
   } catch {
     const { level, message, context, time } = line; // a ring among the fields must not cost the line
     return JSON.stringify({ level, message, context, time });

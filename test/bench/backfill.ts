@@ -1,0 +1,109 @@
+/** The backfill of a page account's 5,000 people by the product's own command, against a Graph that takes 80 ms. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { BenchDatabase, BenchPostgres } from "./bench-postgres.ts";
+import { type BenchSandbox, openBenchSandbox } from "./bench-sandbox.ts";
+import { type Figure, printTable } from "./print-table.ts";
+import { megabytesOf } from "./process-usage.ts";
+import { openProduct, type Program } from "./product.ts";
+
+const seed = 1;
+const people = 5_000;
+const latencyMs = 80;
+const batchSizes = [50, null] as const; // What a batch request carries, and the command's own default.
+const aims = { requests: "= 100", seconds: "< 3" } as const;
+
+type Measured = {
+  readonly requests: number;
+  readonly seconds: number;
+  readonly peakMegabytes: number;
+  readonly cpuSeconds: number;
+  readonly statements: number;
+};
+type BenchOptions = { readonly runs: number; readonly program: Program };
+
+export async function benchBackfill(postgres: BenchPostgres, { runs, program }: BenchOptions): Promise<void> {
+  await using sandbox = await openBenchSandbox({ seed, people, latencyMs });
+  const results = batchSizes.map((): Measured[] => []);
+  for (let run = 1; run <= runs; run += 1) {
+    for (const [at, batchSize] of batchSizes.entries())
+      results[at]?.push(await measure(postgres, sandbox, program, batchSize));
+    process.stderr.write(
+      `backfill run ${run}: ${results.map((list) => `${list.at(-1)?.seconds.toFixed(2)} s`).join(", ")}\n`,
+    );
+  }
+  printTable(
+    `backfill: ${people.toLocaleString("en-US")} people of a page account, Graph takes ${latencyMs} ms, no limit, ${runs} runs`,
+    batchSizes.flatMap((batchSize, at) => {
+      const name = batchSize === null ? "default batch size" : `--batch-size ${batchSize}`;
+      const figure = (what: string, unit: string, of: keyof Measured, aim?: string): Figure => ({
+        name: `${name}: ${what}`,
+        unit,
+        values: results[at]?.map((result) => result[of]) ?? [],
+        ...(aim === undefined ? {} : { aim }),
+      });
+      return [
+        figure("profile requests", "", "requests", aims.requests),
+        figure("wall time, from start to exit", "s", "seconds", aims.seconds),
+        figure("CPU of the process", "s", "cpuSeconds"),
+        figure("peak memory", "MB", "peakMegabytes"),
+        figure("database statements", "", "statements"),
+      ];
+    }),
+  );
+}
+
+async function measure(
+  postgres: BenchPostgres,
+  sandbox: BenchSandbox,
+  program: Program,
+  batchSize: number | null,
+): Promise<Measured> {
+  const account = sandbox.pageAccount;
+  await using database = await postgres.openDatabase();
+  await using product = openProduct(program, { databaseUrl: database.url, graphUrls: sandbox.graphUrls });
+  await product.addAccount(account); // brings the schema along
+  await fillConversations(
+    database,
+    account.instagramId,
+    account.people.map((person) => person.id),
+  );
+  await logStatements(database);
+  const log = join(postgres.server.folder, "server.log");
+  const countStatements = () => readFileSync(log, "utf8").split(/ (?:execute \S+|statement): /).length - 1;
+  const before = countStatements();
+  sandbox.calls.reset();
+  const size = batchSize === null ? [] : ["--batch-size", String(batchSize)];
+  const { wallMs, usage } = await product.run(["backfill", "--account-id", account.instagramId, ...size]);
+  const statements = countStatements() - before;
+  await assertNamed(database);
+  return {
+    requests: sandbox.calls.profileRequests,
+    seconds: wallMs / 1000,
+    cpuSeconds: Number(usage?.cpuTime.total ?? Number.NaN) / 1e6,
+    peakMegabytes: megabytesOf(usage?.maxRSS ?? Number.NaN),
+    statements,
+  };
+}
+
+/** Conversations as the webhook leaves them. */
+async function fillConversations({ sql }: BenchDatabase, accountId: string, ids: readonly string[]): Promise<void> {
+  await sql`
+    insert into conversations (account_id, participant_platform_id, last_message_at, last_inbound_at, unread_count, next_attempt_at)
+    select ${accountId}, id, at, at, 1, at
+    from json_array_elements_text(${JSON.stringify(ids)}::text::json) with ordinality as people (id, place),
+      lateral (select now() - place * interval '1 minute' as at) times`;
+  await sql`analyze conversations`;
+}
+
+/** From the next connection on, every statement of this database is one line of the server's log. */
+async function logStatements({ url, sql }: BenchDatabase): Promise<void> {
+  const name = new URL(url).pathname.slice(1);
+  await sql`alter database ${sql(name)} set log_statement = 'all'`;
+}
+
+async function assertNamed({ sql }: BenchDatabase): Promise<void> {
+  const [row] = await sql<{ named: number }[]>`
+    select count(*)::int as named from conversations where participant_username is not null`;
+  if (row?.named !== people) throw new Error(`Cannot measure: ${row?.named} of ${people} people have a name`);
+}
