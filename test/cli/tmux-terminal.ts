@@ -26,6 +26,18 @@ export async function openTmuxTerminal(options: { columns: number; rows: number;
   await tmux("new-session", "-d", "-s", "t", ...size, ...set, "sh");
 
   const read = () => tmux("capture-pane", "-p", "-t", "t");
+  /** Waits until the screen shows `pattern`. Throws with the screen where it never does. */
+  const until = async (pattern: RegExp, timeoutMs = 15_000): Promise<string> => {
+    const end = performance.now() + timeoutMs;
+    for (;;) {
+      const screen = await read();
+      if (pattern.test(screen)) return screen;
+      if (performance.now() > end) throw new Error(`The terminal never showed ${pattern}:\n${screen}`);
+      await Bun.sleep(pollMs);
+    }
+  };
+  // What is typed before the shell asks for it stands above its prompt, and the program then starts behind the prompt.
+  await until(/^[$#] ?$/m);
   return {
     /** Types a line and Enter. */
     type: (line: string) => tmux("send-keys", "-t", "t", "-l", line).then(() => tmux("send-keys", "-t", "t", "Enter")),
@@ -43,16 +55,7 @@ export async function openTmuxTerminal(options: { columns: number; rows: number;
       return Number(children.trim().split(" ")[0]);
     },
     cursorShown: async () => (await tmux("display-message", "-p", "-t", "t", "#{cursor_flag}")).trim() === "1",
-    /** Waits until the screen shows `pattern`. Throws with the screen where it never does. */
-    async until(pattern: RegExp, timeoutMs = 15_000): Promise<string> {
-      const end = performance.now() + timeoutMs;
-      for (;;) {
-        const screen = await read();
-        if (pattern.test(screen)) return screen;
-        if (performance.now() > end) throw new Error(`The terminal never showed ${pattern}:\n${screen}`);
-        await Bun.sleep(pollMs);
-      }
-    },
+    until,
     [Symbol.asyncDispose]: async () => {
       await tmux("kill-server").catch(() => "");
     },
