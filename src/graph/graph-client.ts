@@ -25,10 +25,10 @@ import type { ProfileContext } from "./read-profile.ts";
 import { processSelfReply, type SelfAnswer } from "./read-self.ts";
 import { type Usage, worseUsage } from "./usage.ts";
 
-/** Single GETs under way at a time, all callers together: fills kept-alive connections without a burst that Meta would notice. */
-export const concurrencyMaxDefault = 16;
-/** Batches under way at a time, all callers together: four are 200 people. */
-export const batchConcurrencyMaxDefault = 4;
+/** Single GETs under way at a time, all callers together. 200 new people a second at 80 ms an answer keep 16 busy; the rest is room for slower ones. */
+export const concurrencyMaxDefault = 64;
+/** Batches under way at a time, all callers together: a window of new people must not wait for another window's answer. */
+export const batchConcurrencyMaxDefault = 32;
 /** Items of one batch that came back unfinished and are asked again alone; more than these is Graph in trouble. */
 export const aloneMax = 10;
 /** A lookup may take this long to connect and this long in all, in ms (spec §4). */

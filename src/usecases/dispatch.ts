@@ -7,8 +7,8 @@ import type { Enrich } from "./enrich.ts";
 
 /** People one enrich() call gets: what one batch request carries. */
 export const windowMax = 50;
-/** Windows in flight on the fast path. Beyond that people wait in the queue, on disk. */
-export const windowsInFlight = 8;
+/** Windows in flight on the fast path. Beyond that people wait in memory, and then in the queue, on disk. */
+export const windowsInFlight = 32;
 /** People who may wait in memory for a window: a few seconds of work; the rest goes to the queue at once. */
 export const waitingMax = 2_000;
 /** How often the daemon looks in Postgres for people whom queue and memory lost. */

@@ -13,6 +13,8 @@ export const eventsPerCommitMax = 2_000;
 export const postsWaitingMax = 4_096;
 /** Bytes of bodies that may wait, for the same reason: some few deliveries are megabytes. */
 export const bytesWaitingMax = 64 * 1024 * 1024;
+/** Commits under way at once: while Postgres flushes one, the posts read meanwhile are on their way. A third only makes them smaller. */
+export const commitsInFlightMax = 2;
 /** One statement of a commit, in ms. */
 export const statementBoundMs = 1_000;
 /** All statements of a commit together. A post waits for the commit under way and then for its own: 3 s at most (spec §3). */
@@ -41,18 +43,21 @@ type Post = {
 export type Ingest = ReturnType<typeof createIngest>;
 
 /**
- * Makes the way in: verify the bytes, read them, store them, and only then say `kept`. Posts that arrive while a
- * commit is under way share the next one. No Graph, cache or queue call stands in between.
+ * Makes the way in: verify the bytes, read them, store them, and only then say `kept`. Posts of one turn of the event
+ * loop share a commit, and so do posts that wait for one. No Graph, cache or queue call stands in between.
  */
 export function createIngest({ events, onWanted, clock, log }: IngestDependencies, { appSecrets }: IngestOptions) {
   let waiting: Post[] = [];
   let bytesWaiting = 0;
-  let committing = false;
+  let commitsInFlight = 0;
+  let scheduled = false;
 
   /** Commits what waits, again and again until nothing does. Never rejects. */
   const commitAll = async () => {
+    scheduled = false;
+    commitsInFlight += 1;
     while (waiting.length > 0) await commit(takeBatch());
-    committing = false;
+    commitsInFlight -= 1;
   };
 
   const takeBatch = (): Post[] => {
@@ -144,8 +149,8 @@ export function createIngest({ events, onWanted, clock, log }: IngestDependencie
       const receipt = Promise.withResolvers<Receipt>();
       waiting.push({ events, quarantined, bytes: body.length, settle: receipt.resolve });
       bytesWaiting += body.length;
-      if (!committing) {
-        committing = true;
+      if (!scheduled && commitsInFlight < commitsInFlightMax) {
+        scheduled = true;
         // Not at once: posts of one burst are read one after the other, and the first shall not go alone.
         clock.soon(() => void commitAll());
       }

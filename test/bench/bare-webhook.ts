@@ -62,8 +62,8 @@ const sameStatement = `
     select account_id, mid, account_id || '_' || participant_id, 'inbound', true, sent_at, text from said
     on conflict do nothing
   )
-  insert into conversations as c (account_id, participant_platform_id, last_message_at, last_inbound_at, unread_count)
-  select account_id, participant_id, max(sent_at), max(sent_at), count(*) from said group by 1, 2 order by 1, 2
+  insert into conversations as c (account_id, participant_platform_id, last_message_at, last_inbound_at, unread_count, profile_status)
+  select account_id, participant_id, max(sent_at), max(sent_at), count(*), 'complete' from said group by 1, 2 order by 1, 2
   on conflict (account_id, participant_platform_id) do update set
     last_message_at = greatest(c.last_message_at, excluded.last_message_at),
     last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at),

@@ -67,15 +67,29 @@ describe("createIngest()", async () => {
     expect(saves).toEqual([]);
   });
 
-  test("posts of one burst share a commit, posts that arrive during it share the next one", async () => {
-    const { send, saves, messages } = make();
+  test("posts of one burst share a commit, and posts that arrive while commits are under way share the next one", async () => {
+    const gate = Promise.withResolvers<void>();
+    const { send, saves, messages } = make({
+      saveEvents: async (events, deadlineMs) => {
+        await gate.promise;
+        return db.events.saveEvents(events, deadlineMs);
+      },
+    });
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
     const burst = (from: number, to: number) =>
       Array.from({ length: to - from }, (_, n) => send(delivery([inbound(`1${from + n}`, `m${from + n}`, t + n)])));
-    const first = burst(0, 20);
-    await new Promise((resolve) => setImmediate(resolve));
-    const receipts = await Promise.all([...first, ...burst(20, 200)]);
-    expect(new Set(receipts)).toEqual(new Set(["kept"]));
-    expect(saves).toEqual([20, 180]);
+    const bursts = [burst(0, 20)];
+    await turn();
+    bursts.push(burst(20, 50));
+    await turn();
+    for (const from of [50, 100, 150]) {
+      bursts.push(burst(from, from + 50));
+      await turn();
+    }
+    expect(saves).toEqual([20, 30]);
+    gate.resolve();
+    expect(new Set(await Promise.all(bursts.flat()))).toEqual(new Set(["kept"]));
+    expect(saves).toEqual([20, 30, 150]);
     expect(messages().filter((message) => message === "Message processed")).toHaveLength(200);
     expect(await db.rows("messages", "mid")).toHaveLength(200);
   });
