@@ -173,6 +173,7 @@ for (const kind of ["postgres", "embedded"] as const) {
 describe("saveEvents() on postgres, from many sides at once", async () => {
   const db = await openTestRepositories();
   afterAll(() => db[Symbol.asyncDispose]());
+  beforeEach(() => db.empty());
 
   test("64 posts that race to create one conversation make one, and count each message once", async () => {
     const posts = Array.from({ length: 64 }, (_, n) =>
@@ -184,4 +185,43 @@ describe("saveEvents() on postgres, from many sides at once", async () => {
     ]);
     expect(await db.rows("messages", "mid")).toHaveLength(65);
   });
+
+  test("eight writers with overlapping posts of every kind end in the same tables as one, without a deadlock", async () => {
+    const people = Array.from({ length: 12 }, (_, n) => `90${n}`);
+    const items = people.flatMap((person, n) => [
+      inbound(person, `c${n}`, t + n),
+      itemOf(person, t + 100 + n, { message_edit: { mid: `c${n}`, text: "edited", num_edit: 1 } }),
+      itemOf(person, t + 200 + n, { reaction: { mid: `c${n}`, action: "react", reaction: "love", emoji: "❤️" } }),
+      itemOf(person, t + 300 + n, { read: { mid: `c${n}` } }),
+      echo(person, `d${n}`, t + 400 + n),
+      ...(n % 3 === 0 ? [itemOf(person, t + 500 + n, { message: { mid: `c${n}`, is_deleted: true } })] : []),
+    ]);
+    const tables = async () => ({
+      events: (await db.rows("events", "account_id, event_key")).map((row) => row.event_key),
+      conversations: (await db.rows("conversations", "id")).map(({ id, unread_count, last_message_at }) => ({
+        id,
+        unread_count,
+        last_message_at,
+      })),
+      messages: await db.rows("messages", "account_id, mid"),
+      reactions: await db.rows("reactions", "mid, sender_id"),
+      reads: await db.rows("read_receipts", "participant_id"),
+    });
+    await db.empty();
+    await db.events.saveEvents(read(items), 10_000);
+    const expected = await tables();
+    for (let round = 0; round < 10; round++) {
+      await db.empty();
+      const writers = Array.from({ length: 8 }, async (_, writer) => {
+        const own = [...items].sort((a, b) => hash(a, writer + round) - hash(b, writer + round));
+        for (let from = 0; from < own.length; from += 9)
+          await db.events.saveEvents(read(own.slice(from, from + 9)), 10_000);
+      });
+      await Promise.all(writers);
+      expect(await tables()).toEqual(expected);
+    }
+  }, 60_000);
 });
+
+/** A number that orders items differently for each `salt`, the same on each run. */
+const hash = (item: unknown, salt: number) => Bun.hash.crc32(`${salt} ${JSON.stringify(item)}`);
