@@ -20,7 +20,8 @@ export type Config = {
   readonly logFormat: "pretty" | "json";
   readonly ratePerHour: number | null;
   readonly rateWindowMs: number;
-  readonly allowUnsafeStorage: boolean;
+  /** Durability settings that the operator accepts switched off, by name: `fsync`, `synchronous_commit`. */
+  readonly allowUnsafeStorage: readonly string[];
 };
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -93,7 +94,7 @@ export function readConfig(env: Environment, need: { appSecret: boolean; isTty: 
     ratePerHour:
       text("SOCIAL_SYNC_RATE_PER_HOUR") === null ? null : whole("SOCIAL_SYNC_RATE_PER_HOUR", 1, 1, 10_000_000),
     rateWindowMs: whole("SOCIAL_SYNC_RATE_WINDOW_MS", 3_600_000, 100, 86_400_000),
-    allowUnsafeStorage: text("SOCIAL_SYNC_ALLOW_UNSAFE_STORAGE") !== null,
+    allowUnsafeStorage: list("SOCIAL_SYNC_ALLOW_UNSAFE_STORAGE"),
   };
 
   if (need.appSecret && config.appSecrets.length === 0)

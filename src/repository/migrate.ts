@@ -59,9 +59,9 @@ export async function readVersion(database: Database, deadlineMs?: number): Prom
 
 /**
  * Refuses a server that would lose what it acknowledged: `fsync` or `synchronous_commit` off, or older than 15.
- * `allowUnsafe` is the operator's word that a loss is fine.
+ * `allowed` names what the operator accepts switched off.
  */
-export async function assertDurable(database: Database, allowUnsafe: boolean): Promise<{ version: string }> {
+export async function assertDurable(database: Database, allowed: readonly string[]): Promise<{ version: string }> {
   const [row] = await database.query<{ version: string; fsync: string; synchronous_commit: string; standby: boolean }>(
     checkStorage,
     [],
@@ -74,8 +74,8 @@ export async function assertDurable(database: Database, allowUnsafe: boolean): P
       `Cannot use this database: Postgres 15 or newer is needed, this is ${version}`,
     );
   const loose = [row?.fsync === "off" ? "fsync" : "", row?.synchronous_commit === "off" ? "synchronous_commit" : ""];
-  const names = loose.filter((name) => name !== "");
-  if (names.length > 0 && !allowUnsafe && !database.embedded)
+  const names = loose.filter((name) => name !== "" && !allowed.includes(name));
+  if (names.length > 0 && !database.embedded)
     throw new SyncError(
       "storage_unsafe",
       `Cannot start: ${names.join(" and ")} is off, so the server can lose acknowledged messages (set SOCIAL_SYNC_ALLOW_UNSAFE_STORAGE=${names.join(",")} to accept that)`,

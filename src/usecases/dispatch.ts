@@ -121,8 +121,6 @@ export function createDispatcher(
       if (overflow.length > 0) void enqueue(overflow, 0);
       fill();
     },
-    /** Lookups that wait or run in memory. */
-    depth: () => waiting.size + inFlight.size,
     /** After `stopTaking`: waits for the windows in flight. */
     async settle(): Promise<void> {
       cancelSweep();

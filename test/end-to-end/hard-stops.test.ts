@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import postgres from "postgres";
-import { ask, openFolder, startDaemon, startProgram, until } from "../support/program.ts";
+import { ask, openFolder, runProgram, startDaemon, until } from "../support/program.ts";
 import { openTestDatabase, openTestRedis } from "../support/test-services.ts";
 import { account, delivery, inbound, sign } from "../support/webhook-bodies.ts";
 
@@ -21,24 +21,28 @@ function openSilentGraph() {
   return { url: `http://127.0.0.1:${server.port}`, calls: () => calls, [Symbol.asyncDispose]: () => server.stop(true) };
 }
 
+function settingsFor(folder: string, databaseUrl: string, graphUrl: string): Record<string, string> {
+  return {
+    SOCIAL_SYNC_DATA_DIR: folder,
+    DATABASE_URL: databaseUrl,
+    META_APP_SECRET: secret,
+    GRAPH_INSTAGRAM_URL: graphUrl,
+    GRAPH_FACEBOOK_URL: graphUrl,
+  };
+}
+
+async function addAccount(env: Record<string, string>): Promise<void> {
+  const args = ["accounts", "add", "--instagram-id", account, "--login", "instagram", "--token-file", "-"];
+  expect((await runProgram(args, env, "IGAAtoken-of-the-test")).code).toBe(0);
+}
+
 describe("social-sync serve", () => {
   test("acknowledges webhooks while Graph hangs, and stops in time all the same", async () => {
     await using database = await openTestDatabase();
     await using graph = openSilentGraph();
     using folder = openFolder();
-    const env = {
-      SOCIAL_SYNC_DATA_DIR: folder.path,
-      DATABASE_URL: database.url,
-      META_APP_SECRET: secret,
-      GRAPH_INSTAGRAM_URL: graph.url,
-      GRAPH_FACEBOOK_URL: graph.url,
-    };
-    await using add = await startProgram(
-      ["accounts", "add", "--instagram-id", account, "--login", "instagram", "--token-file", "-"],
-      env,
-      "IGAAtoken-of-the-test",
-    );
-    expect((await add.ended).code).toBe(0);
+    const env = settingsFor(folder.path, database.url, graph.url);
+    await addAccount(env);
     await using daemon = await startDaemon([], env);
     const send = async (person: string, mid: string) => {
       const body = delivery([inbound(person, mid, Date.now())]);
@@ -119,19 +123,8 @@ describe("social-sync serve", () => {
     await using database = await openTestDatabase();
     await using graph = openSilentGraph();
     using folder = openFolder();
-    const env = {
-      SOCIAL_SYNC_DATA_DIR: folder.path,
-      DATABASE_URL: database.url,
-      META_APP_SECRET: secret,
-      GRAPH_INSTAGRAM_URL: graph.url,
-      GRAPH_FACEBOOK_URL: graph.url,
-    };
-    await using add = await startProgram(
-      ["accounts", "add", "--instagram-id", account, "--login", "instagram", "--token-file", "-"],
-      env,
-      "IGAAt",
-    );
-    await add.ended;
+    const env = settingsFor(folder.path, database.url, graph.url);
+    await addAccount(env);
     await using daemon = await startDaemon([], env);
     const body = delivery([inbound("111", "m1", Date.now())]);
     await fetch(`${daemon.url}/webhooks/instagram`, {
