@@ -1,6 +1,6 @@
 import postgres from "postgres";
 import { SyncError } from "../domain/error.ts";
-import { type Clock, wait } from "../lib/clock.ts";
+import { type Clock, endsWithin } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { isConnectionError, isRetryable, readStorageError } from "./storage-error.ts";
 
@@ -65,24 +65,17 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
     action: string,
     { prepare, deadlineMs }: { prepare: boolean; deadlineMs: number },
   ): Promise<R[]> => {
+    const boundMs = embedded === null ? deadlineMs : embeddedDeadlineMs;
     for (let attempt = 1; ; attempt++) {
       const used = pool;
-      const ended = new AbortController();
       const pending = used.unsafe<R[]>(text, [...parameters], { prepare });
-      const late = wait(clock, embedded === null ? deadlineMs : embeddedDeadlineMs, ended.signal).then((passed) => {
-        if (passed) throw new SyncError("storage_unavailable", `Cannot ${action}: the database did not answer in time`);
-        return [] as R[];
-      });
       try {
-        return await Promise.race([pending, late]);
+        if (await endsWithin(clock, pending, boundMs)) return await pending;
+        throw new SyncError("storage_unavailable", `Cannot ${action}: the database did not answer in time`);
       } catch (error) {
-        pending.catch(() => {}); // its fate is decided; a later rejection must not go unhandled
         if (isRetryable(error) && attempt <= conflictRetriesMax) continue;
         if (error instanceof SyncError || isConnectionError(error)) recycle(used);
         throw readStorageError(error, action);
-      } finally {
-        ended.abort();
-        late.catch(() => {});
       }
     }
   };
