@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { SyncError } from "./domain/error.ts";
 import { type LogLevel, logLevels } from "./lib/log.ts";
 
@@ -20,12 +21,18 @@ export type Config = {
   readonly logFormat: "pretty" | "json";
   readonly ratePerHour: number | null;
   readonly rateWindowMs: number;
+  /** Where acknowledged deliveries wait for the database, and how many bytes of them may. Daemons may share the folder. */
+  readonly spool: { readonly folder: string; readonly bytesMax: number };
+  /** How long raw events are kept for replay. */
+  readonly eventRetentionDays: number;
   /** Durability settings that the operator accepts switched off, by name: `fsync`, `synchronous_commit`. */
   readonly allowUnsafeStorage: readonly string[];
 };
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** Instagram sends a webhook again for 36 hours: an event must be remembered for longer than that. */
+export const retentionDaysMin = 3;
 /** Shortest bearer key: 16 characters are beyond guessing at any rate the API answers. */
 export const apiKeyLengthMin = 16;
 const secretNames = ["META_APP_SECRET", "META_VERIFY_TOKEN", "SOCIAL_SYNC_API_KEYS", "SOCIAL_SYNC_ENCRYPTION_KEY"];
@@ -94,6 +101,11 @@ export function readConfig(env: Environment, need: { appSecret: boolean; isTty: 
     ratePerHour:
       text("SOCIAL_SYNC_RATE_PER_HOUR") === null ? null : whole("SOCIAL_SYNC_RATE_PER_HOUR", 1, 1, 10_000_000),
     rateWindowMs: whole("SOCIAL_SYNC_RATE_WINDOW_MS", 3_600_000, 100, 86_400_000),
+    spool: {
+      folder: text("SOCIAL_SYNC_SPOOL_DIR") ?? join(text("SOCIAL_SYNC_DATA_DIR") ?? "./.social-sync", "spool"),
+      bytesMax: whole("SOCIAL_SYNC_SPOOL_MB_MAX", 1_024, 1, 1_048_576) * 1_048_576,
+    },
+    eventRetentionDays: whole("SOCIAL_SYNC_EVENT_RETENTION_DAYS", 30, retentionDaysMin, 36_500),
     allowUnsafeStorage: list("SOCIAL_SYNC_ALLOW_UNSAFE_STORAGE"),
   };
 

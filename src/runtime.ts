@@ -11,11 +11,14 @@ import { lockFile } from "./lib/lock-file.ts";
 import type { Log } from "./lib/log.ts";
 import { createAccountsRepository } from "./repository/accounts.ts";
 import { createConversationsRepository } from "./repository/conversations.ts";
+import { createDaemonsRepository } from "./repository/daemons.ts";
 import { openDatabase } from "./repository/database.ts";
 import { createEventsRepository } from "./repository/events.ts";
 import { createLookupsRepository } from "./repository/lookups.ts";
 import { assertDurable, migrate, schemaVersion } from "./repository/migrate.ts";
+import { createReplayRepository } from "./repository/replay.ts";
 import { createRunsRepository } from "./repository/runs.ts";
+import { createSchedulesRepository } from "./repository/schedules.ts";
 import { createVault, keyBytes, parseKey } from "./repository/vault.ts";
 import { createEnrich } from "./usecases/enrich.ts";
 
@@ -54,6 +57,9 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
   const events = createEventsRepository(database);
   const lookups = createLookupsRepository(database);
   const runs = createRunsRepository(database);
+  const replays = createReplayRepository(database);
+  const schedules = createSchedulesRepository(database);
+  const daemons = createDaemonsRepository(database);
   const cache = opening.use(
     await openProfileCache({
       url: config.redisUrl,
@@ -84,6 +90,9 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
     events,
     lookups,
     runs,
+    replays,
+    schedules,
+    daemons,
     cache,
     budget,
     graph,

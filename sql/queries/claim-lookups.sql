@@ -1,5 +1,6 @@
 -- Leases the asked people to this caller: one lookup at a time per person in all processes.
--- Promise: two callers never hold one person at once; a row whose lease ran out can be taken again.
+-- Promise: two callers never hold one person at once; a row whose lease ran out can be taken again. A person without
+--   a username gets the one that a comment or mention brought; the lookup's status stays as it is.
 -- $1 json [conversation id]  $2 lease, ms  $3 true: also take people who are not due (a backfill chose them itself)
 -- Columns: one row an asked id that exists; lease_token is null where it was not taken.
 with asked as (
@@ -8,7 +9,9 @@ with asked as (
 ),
 taken as (
   update conversations c set lease_token = nextval('lease_tokens'),
-    lease_until = now() + make_interval(secs => $2::float8 / 1000)
+    lease_until = now() + make_interval(secs => $2::float8 / 1000),
+    participant_username = coalesce(c.participant_username, (select k.username from known_usernames k
+      where k.account_id = c.account_id and k.participant_id = c.participant_platform_id))
   from (
     select account_id, participant_platform_id from conversations join asked using (account_id, participant_platform_id)
     where (lease_until is null or lease_until < now()) and ($3::boolean or next_attempt_at <= now()) and not self

@@ -8,6 +8,7 @@
 --    sent_at, edit_number, deleted_at }] one row a message, already merged, in key order (times in ms since 1970)
 -- $16 json [{ account_id, mid, sender_id, reaction, emoji, reacted_at }] one row a (message, sender), in key order
 -- $17 json [{ account_id, participant_id, mid, read_at }] one row a person, in key order
+-- $18 json [{ account_id, participant_id, username, seen_at }] names that came for free, one row a person, in key order
 -- Columns: inserted (how many events were new), known ([account_id, event_key] of each that was not),
 --    wanted ([account_id, participant_id] of each person whose lookup is due).
 with input as materialized (
@@ -26,22 +27,41 @@ fresh as (
 said as (
   select i.* from input i join fresh f on f.account_id = i.account_id and f.event_key = i.event_key
   where i.direction is not null
+    -- An old event may be new to `events` only because retention removed it: its message was counted then. (A scalar
+    -- query, so that no plan can hash the whole table for it.)
+    and (i.occurred_at > now() - interval '1 day' or not coalesce((select m.has_content from messages m
+      where m.account_id = i.account_id and m.mid = i.mid), false))
+),
+-- Names for conversations that are there, or come with this statement, and have none.
+named as (
+  select x.account_id, x.participant_id, x.username, c.last_message_at, c.attempts
+  from json_to_recordset($18::text::json) as x (account_id text, participant_id text, username text)
+    left join lateral (select last_message_at, attempts, participant_username from conversations c
+      where c.account_id = x.account_id and c.participant_platform_id = x.participant_id limit 1) c on true
+  where c.participant_username is null and (c.last_message_at is not null
+    or exists (select from said s where s.account_id = x.account_id and s.participant_id = x.participant_id))
 ),
 filed as (
+  -- A name rides along with its conversation's own values: in one ordered pass over the rows no two writers deadlock.
   insert into conversations as c (account_id, participant_platform_id, last_message_at, last_inbound_at, unread_count,
-    self, next_attempt_at)
+    self, next_attempt_at, participant_username, attempts)
   select account_id, participant_id, max(occurred_at), max(occurred_at) filter (where direction = 'inbound'),
     count(*) filter (where direction = 'inbound'), bool_or(self),
-    case when bool_or(direction = 'inbound') and not bool_or(self) then now() end
-  from said group by account_id, participant_id order by account_id, participant_id
+    case when bool_or(direction = 'inbound') and not bool_or(self) then now() end, max(username), min(attempts)
+  from (
+    select account_id, participant_id, occurred_at, direction, self, null as username, 0 as attempts from said
+    union all
+    select account_id, participant_id, last_message_at, null, false, username, attempts from named
+  ) of_one group by account_id, participant_id order by account_id, participant_id
   on conflict (account_id, participant_platform_id) do update set
     last_message_at = greatest(c.last_message_at, excluded.last_message_at),
     last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at),
     unread_count = c.unread_count + excluded.unread_count,
     self = c.self or excluded.self,
+    participant_username = coalesce(c.participant_username, excluded.participant_username),
     profile_status = case when c.profile_status = 'no_consent' and excluded.last_inbound_at is not null
       then 'pending' else c.profile_status end,
-    attempts = case when c.next_attempt_at is null then 0 else c.attempts end,
+    attempts = case when c.next_attempt_at is null then excluded.attempts else c.attempts end,
     next_attempt_at = case
       when excluded.last_inbound_at is null or c.self or excluded.self or c.next_attempt_at is not null then c.next_attempt_at
       when c.profile_status = 'pending' or c.profile_status = 'no_consent' then now()
@@ -96,6 +116,13 @@ seen as (
   from json_to_recordset($17::text::json) as x (account_id text, participant_id text, mid text, read_at float8)
   on conflict (account_id, participant_id) do update set mid = excluded.mid, read_at = excluded.read_at
   where (excluded.read_at, coalesce(excluded.mid, '')) > (r.read_at, coalesce(r.mid, ''))
+),
+heard as (
+  insert into known_usernames as k (account_id, participant_id, username, seen_at)
+  select account_id, participant_id, username, to_timestamp(seen_at / 1000)
+  from json_to_recordset($18::text::json) as x (account_id text, participant_id text, username text, seen_at float8)
+  on conflict (account_id, participant_id) do update set username = excluded.username, seen_at = excluded.seen_at
+  where (excluded.seen_at, excluded.username collate "C") > (k.seen_at, k.username collate "C")
 )
 select (select count(*)::int from fresh) as inserted,
   coalesce((select json_agg(json_build_array(i.account_id, i.event_key)) from input i

@@ -38,6 +38,9 @@ export const commandTable: CommandTable = {
       }),
     },
   },
+  replay: command("derive messages and conversations again from the stored events", async () => {
+    return (await import("./replay.ts")).replayCommand;
+  }),
   sandbox: command("run a stand-in for Instagram, for trying and testing", async () => {
     return (await import("./sandbox.ts")).sandboxCommand;
   }),

@@ -41,4 +41,6 @@ export type Io = {
   readonly version: string;
   /** `host:pid`: who holds a run or a lease. */
   readonly instance: string;
+  /** What the process uses: memory in bytes, processor time in seconds. */
+  readonly usage: () => { readonly residentBytes: number; readonly cpuSeconds: number };
 };

@@ -1,4 +1,5 @@
 import { printConfig, readConfig } from "../config.ts";
+import type { SandboxWish } from "../daemon/sandbox-box.ts";
 import { SyncError } from "../domain/error.ts";
 import { endsWithin } from "../lib/clock.ts";
 import { defineCliCommand } from "./command.ts";
@@ -68,19 +69,15 @@ export const serveCommand = defineCliCommand({
   },
 });
 
-type SandboxWish = {
-  people: number;
-  ratePerWindow: number | null;
-  latencyMs: number;
-  messagesPerSecond: number;
-  seed: number;
-  accounts: number;
-};
-
 async function serve(config: ReturnType<typeof readConfig>, wish: SandboxWish | null, io: Io): Promise<ExitCode> {
   using output = openCommandLog(config, io);
-  const { openDaemon } = await import("../daemon.ts"); // Elysia, postgres.js and the rest: not for --help
-  const daemon = await openDaemon(config, wish, { clock: io.clock, log: output.log, version: io.version });
+  const { openDaemon } = await import("../daemon/daemon.ts"); // Elysia, postgres.js and the rest: not for --help
+  const daemon = await openDaemon(config, wish, {
+    clock: io.clock,
+    log: output.log,
+    version: io.version,
+    usage: io.usage,
+  });
   for (const line of daemon.describe()) io.stderr.write(`${line}\n`);
   if (!io.stopTaking.aborted)
     await new Promise<void>((resolve) => io.stopTaking.addEventListener("abort", () => resolve(), { once: true }));

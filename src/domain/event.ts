@@ -64,14 +64,29 @@ export type ReadEvent = EventBase & {
   readonly mid: string | null;
   readonly readUpToMs: number;
 };
+/** Written in public: no conversation comes of it, but it names the person without a lookup. */
+export type CommentEvent = EventBase & {
+  readonly kind: "comment" | "mention";
+  readonly participantId: ParticipantId | null;
+  readonly mid: null;
+  /** As it came, not cleaned for display; null where there is none, and for the account's own comments. */
+  readonly username: string | null;
+};
 /** Kept as it came; tells nothing about a conversation yet. */
 export type OtherEvent = EventBase & {
-  readonly kind: "referral" | "comment" | "mention" | "test" | "other";
+  readonly kind: "referral" | "test" | "other";
   readonly participantId: ParticipantId | null;
   readonly mid: string | null;
 };
 
-export type InboundEvent = MessageEvent | DeletionEvent | EditEvent | ReactionEvent | ReadEvent | OtherEvent;
+export type InboundEvent =
+  | MessageEvent
+  | DeletionEvent
+  | EditEvent
+  | ReactionEvent
+  | ReadEvent
+  | CommentEvent
+  | OtherEvent;
 
 /** Why something that arrived with a right signature could not be filed. */
 export const quarantineReasons = [

@@ -1,4 +1,5 @@
 import type {
+  CommentEvent,
   DeletionEvent,
   EditEvent,
   InboundEvent,
@@ -9,7 +10,8 @@ import type {
 import { conversationIdOf } from "../domain/ids.ts";
 import { buildArrayLiteral } from "./array-literal.ts";
 
-type MessageRow = {
+/** A row of `messages`; times in milliseconds since 1970, attachments as JSON text. */
+export type MessageRow = {
   account_id: string;
   mid: string;
   conversation_id: string;
@@ -28,13 +30,14 @@ const greater = (a: string | null, b: string | null) => (a ?? "") > (b ?? "");
 
 /**
  * Lays events out as the parameters of `save-events.sql`: columns with one place an event key, and a row for each
- * reaction, reader, and message that several events of these posts are about, merged by the same rules that the
- * statement merges with what is stored. Sorted by key, so that two writers lock in one order. Pure.
+ * reaction, reader, named person, and message that several events of these posts are about, merged by the same rules
+ * that the statement merges with what is stored. Sorted by key, so that two writers lock in one order. Pure.
  */
 export function buildEventRows(events: readonly InboundEvent[]) {
   const spoken = new Map<string, MessageChange[]>();
   const reactions = new Map<string, ReactionEvent>();
   const reads = new Map<string, ReadEvent>();
+  const names = new Map<string, NameRow>();
   const byKey = new Map<string, InboundEvent>();
   for (const event of events) {
     const key = `${event.accountId} ${event.eventKey}`;
@@ -63,6 +66,15 @@ export function buildEventRows(events: readonly InboundEvent[]) {
         if (before === undefined || isLaterRead(event, before)) reads.set(at, event);
         break;
       }
+      case "comment":
+      case "mention": {
+        const name = buildNameRow(event);
+        if (name === null) break;
+        const at = `${name.account_id} ${name.participant_id}`;
+        const before = names.get(at);
+        if (before === undefined || isLaterName(name, before)) names.set(at, name);
+        break;
+      }
       default:
         break;
     }
@@ -73,7 +85,7 @@ export function buildEventRows(events: readonly InboundEvent[]) {
   );
   return {
     columns: buildColumns(sorted(byKey), isAlone),
-    messages: changes.map((list) => list.map(buildMessageRow).reduce(mergeMessageRows)),
+    messages: changes.map(foldMessage),
     reactions: sorted(reactions).map((event) => ({
       account_id: event.accountId,
       mid: event.mid,
@@ -88,6 +100,7 @@ export function buildEventRows(events: readonly InboundEvent[]) {
       mid: event.mid,
       read_at: event.readUpToMs,
     })),
+    names: sorted(names),
   };
 }
 
@@ -96,7 +109,8 @@ function sorted<T>(rows: ReadonlyMap<string, T>): T[] {
   return [...rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
 }
 
-type MessageChange = MessageEvent | DeletionEvent | EditEvent;
+/** What changes a row of `messages`. */
+export type MessageChange = MessageEvent | DeletionEvent | EditEvent;
 const isSaid = (event: InboundEvent): event is MessageEvent => event.kind === "message" || event.kind === "postback";
 
 /** The columns of `save-events.sql`, `$1` to `$14`. */
@@ -118,6 +132,11 @@ function buildColumns(events: readonly InboundEvent[], isAlone: (event: InboundE
     said.map((event) => event?.unsupported ?? false),
     events.map(isAlone),
   ].map(buildArrayLiteral);
+}
+
+/** The row that one message's events make together, in the order they came; one event at least. */
+export function foldMessage(events: readonly MessageChange[]): MessageRow {
+  return events.map(buildMessageRow).reduce(mergeMessageRows);
 }
 
 function buildMessageRow(event: MessageChange): MessageRow {
@@ -158,11 +177,24 @@ function mergeMessageRows(a: MessageRow, b: MessageRow): MessageRow {
   };
 }
 
-function isLaterReaction(a: ReactionEvent, b: ReactionEvent): boolean {
+type NameRow = { account_id: string; participant_id: string; username: string; seen_at: number };
+
+function buildNameRow({ accountId, participantId, username, occurredAtMs }: CommentEvent): NameRow | null {
+  if (participantId === null || username === null) return null;
+  return { account_id: accountId, participant_id: participantId, username, seen_at: occurredAtMs };
+}
+
+/** Of two names at one moment the greater byte by byte, as the statement has it: any rule will do, if both keep to one. */
+function isLaterName(a: NameRow, b: NameRow): boolean {
+  if (a.seen_at !== b.seen_at) return a.seen_at > b.seen_at;
+  return Buffer.compare(Buffer.from(a.username), Buffer.from(b.username)) > 0;
+}
+
+export function isLaterReaction(a: ReactionEvent, b: ReactionEvent): boolean {
   if (a.occurredAtMs !== b.occurredAtMs) return a.occurredAtMs > b.occurredAtMs;
   return a.reaction === b.reaction ? greater(a.emoji, b.emoji) : greater(a.reaction, b.reaction);
 }
 
-function isLaterRead(a: ReadEvent, b: ReadEvent): boolean {
+export function isLaterRead(a: ReadEvent, b: ReadEvent): boolean {
   return a.readUpToMs === b.readUpToMs ? greater(a.mid, b.mid) : a.readUpToMs > b.readUpToMs;
 }

@@ -32,7 +32,10 @@ export function createEventsRepository(database: Database) {
         wanted: [AccountId, ParticipantId][];
       }>(
         saveEventsSql,
-        [...rows.columns, ...[rows.messages, rows.reactions, rows.reads].map((list) => JSON.stringify(list))],
+        [
+          ...rows.columns,
+          ...[rows.messages, rows.reactions, rows.reads, rows.names].map((list) => JSON.stringify(list)),
+        ],
         "store the messages",
         deadlineMs,
       );

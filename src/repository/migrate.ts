@@ -1,10 +1,14 @@
 import firstTables from "../../sql/migrations/0001_first_tables.sql" with { type: "text" };
+import reliability from "../../sql/migrations/0002_reliability.sql" with { type: "text" };
 import checkStorage from "../../sql/queries/check-storage.sql" with { type: "text" };
 import { SyncError } from "../domain/error.ts";
 import type { Database } from "./database.ts";
 
 /** Every schema change there ever was, in order. Forward only; a landed one is never edited. */
-export const migrations = [{ version: 1, name: "first_tables", text: firstTables }] as const;
+export const migrations = [
+  { version: 1, name: "first_tables", text: firstTables },
+  { version: 2, name: "reliability", text: reliability },
+] as const;
 /** The schema that this program reads and writes. */
 export const schemaVersion = migrations.length;
 

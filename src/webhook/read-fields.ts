@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { usernameLengthMax } from "../domain/profile.ts";
 
 /** Reads single values of Meta's payloads, which come in more forms than the documents say. All pure. */
 
@@ -19,6 +20,13 @@ export function readObject(value: unknown): JsonObject | null {
 export function readText(value: unknown): string | null {
   if (typeof value !== "string") return null;
   return value.toWellFormed().replaceAll("\u0000", "\uFFFD");
+}
+
+/** A username; null where there is none, or where it is longer than any can be: a piece of one would be another's. */
+export function readUsername(value: unknown): string | null {
+  if (typeof value !== "string" || value.length > usernameLengthMax) return null;
+  const text = readText(value);
+  return text === null || text.trim() === "" ? null : text;
 }
 
 /** An id: text, or a number that is exact. `"inexact"` where digits are already lost. */

@@ -1,14 +1,30 @@
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import type { InboundEvent } from "../../src/domain/event.ts";
+import type { ConversationId } from "../../src/domain/ids.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
 import { openTestRepositories } from "../support/test-repositories.ts";
-import { delivery, echo, inbound, itemOf } from "../support/webhook-bodies.ts";
+import { account, bytesOf, delivery, echo, inbound, itemOf } from "../support/webhook-bodies.ts";
 
 const nowMs = 1_763_000_000_000;
 const t = 1_762_000_000_000;
 const anna = "1129842642640637";
 const read = (items: readonly Record<string, unknown>[]): readonly InboundEvent[] =>
   parseWebhook(delivery(items), nowMs).events;
+/** A comment that names its author. */
+const comment = (person: string, id: string, timestamp: number, username: unknown): readonly InboundEvent[] =>
+  parseWebhook(
+    bytesOf({
+      object: "instagram",
+      entry: [
+        {
+          id: account,
+          time: t,
+          changes: [{ field: "comments", value: { id, timestamp, from: { id: person, username } } }],
+        },
+      ],
+    }),
+    nowMs,
+  ).events;
 
 for (const kind of ["postgres", "embedded"] as const) {
   describe(`saveEvents() on ${kind}`, async () => {
@@ -98,10 +114,14 @@ for (const kind of ["postgres", "embedded"] as const) {
         itemOf(anna, t + 10, { postback: { mid: "m4", title: "Hello" } }),
         inbound("222", "m5", t + 11),
         itemOf(anna, t + 12, { referral: { ref: "r" } }),
-      ];
+      ].map((item) => read([item]));
+      const all = [...items, comment(anna, "c1", t + 13, "anna.4"), comment(anna, "c2", t + 14, "anna.4")];
       const tables = async () => {
+        // Where the comment came first, the name is there with the lookup that each new person gets.
+        const ids = (await db.rows("conversations", "id")).map((row) => String(row.id));
+        await db.lookups.claimLookups(ids as ConversationId[], true);
         const keep = (rows: Record<string, unknown>[]) =>
-          rows.map(({ created_at, received_at, next_attempt_at, ...row }) => ({
+          rows.map(({ created_at, received_at, next_attempt_at, lease_token, lease_until, ...row }) => ({
             ...row,
             armed: next_attempt_at !== null,
           }));
@@ -111,11 +131,16 @@ for (const kind of ["postgres", "embedded"] as const) {
           messages: await db.rows("messages", "account_id, mid"),
           reactions: await db.rows("reactions", "mid, sender_id"),
           reads: await db.rows("read_receipts", "participant_id"),
+          names: await db.rows("known_usernames", "participant_id"),
         };
       };
-      await saveItems(...items);
+      await save(all.flat());
       const expected = await tables();
-      expect(expected.conversations).toMatchObject([{ unread_count: 3 }, { unread_count: 1 }]);
+      expect(expected.conversations).toMatchObject([
+        { unread_count: 3, participant_username: "anna.4" },
+        { unread_count: 1, participant_username: null },
+      ]);
+      expect(expected.names).toMatchObject([{ username: "anna.4", seen_at: new Date(t + 14) }]);
       let seed = 7;
       const chance = () => {
         seed = (seed * 48_271) % 2_147_483_647;
@@ -123,8 +148,8 @@ for (const kind of ["postgres", "embedded"] as const) {
       };
       for (let round = 0; round < 40; round++) {
         await db.empty();
-        const sent = [...items, ...items.filter(() => chance() < 0.3)].sort(() => chance() - 0.5);
-        while (sent.length > 0) await saveItems(...sent.splice(0, 1 + Math.floor(chance() * 4)));
+        const sent = [...all, ...all.filter(() => chance() < 0.3)].sort(() => chance() - 0.5);
+        while (sent.length > 0) await save(sent.splice(0, 1 + Math.floor(chance() * 4)).flat());
         expect(await tables()).toEqual(expected);
       }
     }, 60_000);
@@ -159,6 +184,94 @@ for (const kind of ["postgres", "embedded"] as const) {
       expect((await saveItems(inbound(anna, "m3", t + 2))).wanted).toHaveLength(1);
     });
 
+    test("what was said long ago and comes again after retention is neither unread again nor looked up again", async () => {
+      const events = read([
+        inbound(anna, "m1", t),
+        itemOf(anna, t + 1, { message_edit: { mid: "m1", text: "edited", num_edit: 1 } }),
+        inbound(anna, "m2", t + 2),
+        itemOf(anna, t + 3, { message: { mid: "m2", is_deleted: true } }),
+        itemOf(anna, t + 4, { postback: { mid: "m3", title: "Go" } }),
+        echo(anna, "m4", t + 5),
+      ]);
+      await save(events);
+      await db.database.query(
+        "update conversations set unread_count = 1, profile_status = 'no_consent', attempts = 2, next_attempt_at = null",
+        [],
+        "set",
+      );
+      const tables = async () => [await db.rows("conversations", "id"), await db.rows("messages", "mid")];
+      const before = await tables();
+      await db.database.query("delete from events", [], "remove old events");
+      for (const sent of [events.slice(0, 1), events.slice(2), events]) {
+        expect((await save(sent)).wanted).toEqual([]);
+        expect(await tables()).toEqual(before);
+      }
+      expect(await db.rows("events", "event_key")).toHaveLength(events.length);
+      // One that is really new counts, however old it is, and so does today's.
+      await saveItems(inbound(anna, "older", t - 1), inbound(anna, "today", Date.now()));
+      expect(await conversation()).toMatchObject({ unread_count: 3, profile_status: "pending" });
+    });
+
+    test("an old message that was known only by its unsend, edit or reaction counts when it comes", async () => {
+      await saveItems(itemOf(anna, t + 1, { message_edit: { mid: "m1", text: "edited", num_edit: 1 } }));
+      await saveItems(inbound(anna, "m1", t));
+      expect(await conversation()).toMatchObject({ unread_count: 1 });
+    });
+
+    const names = async () =>
+      (await db.rows("known_usernames", "participant_id")).map((row) => [row.participant_id, row.username]);
+
+    test("a comment's username is kept, the newest wins in any order, and no conversation comes of it", async () => {
+      const first = comment(anna, "c1", t + 1, "old.name");
+      const second = comment(anna, "c2", t + 2, "new.name");
+      const equal = comment(anna, "c3", t + 2, "mew.name");
+      for (const sent of [[first, second, equal], [equal, second, first], [[...second, ...first, ...equal]]]) {
+        await db.empty();
+        for (const events of sent) await save(events);
+        expect(await names()).toEqual([[anna, "new.name"]]);
+        expect((await db.rows("known_usernames", "participant_id"))[0]?.seen_at).toEqual(new Date(t + 2));
+      }
+      expect(await db.rows("conversations", "id")).toEqual([]);
+    });
+
+    test("a comment's username reaches Postgres without NUL, and one that is none is left out", async () => {
+      await save([...comment("1", "c1", t, "a\u0000b\ud800"), ...comment("2", "c2", t, "x".repeat(200))]);
+      await save([...comment("3", "c3", t, ""), ...comment("4", "c4", t, 7), ...comment(account, "c5", t, "shop")]);
+      expect(await names()).toEqual([["1", "a\uFFFDb\uFFFD"]]);
+      expect(await db.rows("events", "event_key")).toHaveLength(5);
+    });
+
+    test("a comment names a conversation that has no name, and changes nothing else about it", async () => {
+      await saveItems(inbound(anna, "m1", t));
+      await db.database.query("update conversations set attempts = 2, next_attempt_at = null", [], "set");
+      const before = await conversation();
+      expect((await save(comment(anna, "c1", t + 1, "anna.4"))).wanted).toEqual([]);
+      expect(await conversation()).toEqual({ ...before, participant_username: "anna.4" });
+      await save(comment(anna, "c2", t + 2, "anna.5"));
+      expect(await conversation()).toMatchObject({ participant_username: "anna.4" });
+    });
+
+    test("a comment and a first message in one post make a conversation with a name", async () => {
+      await save([...comment(anna, "c1", t, "anna.4"), ...read([echo(anna, "m1", t)])]);
+      expect(await conversation()).toMatchObject({
+        participant_username: "anna.4",
+        profile_status: "pending",
+        unread_count: 0,
+        next_attempt_at: null,
+      });
+    });
+
+    test("a person who commented before they wrote has their name once their lookup is claimed", async () => {
+      await save(comment(anna, "c1", t, "anna.4"));
+      const { wanted } = await saveItems(inbound(anna, "m1", t + 1), inbound("222", "m2", t));
+      expect(await conversation()).toMatchObject({ participant_username: null });
+      await db.lookups.claimLookups(wanted, false);
+      expect(await db.rows("conversations", "id")).toMatchObject([
+        { participant_username: "anna.4", profile_status: "pending" },
+        { participant_username: null },
+      ]);
+    });
+
     test("what is set aside is kept once, with a count", async () => {
       const item = { reason: "not_json", raw: Buffer.from([0, 255, 123]) } as const;
       await db.events.saveQuarantine([item, item], 5_000);
@@ -188,13 +301,17 @@ describe("saveEvents() on postgres, from many sides at once", async () => {
 
   test("eight writers with overlapping posts of every kind end in the same tables as one, without a deadlock", async () => {
     const people = Array.from({ length: 12 }, (_, n) => `90${n}`);
-    const items = people.flatMap((person, n) => [
-      inbound(person, `c${n}`, t + n),
-      itemOf(person, t + 100 + n, { message_edit: { mid: `c${n}`, text: "edited", num_edit: 1 } }),
-      itemOf(person, t + 200 + n, { reaction: { mid: `c${n}`, action: "react", reaction: "love", emoji: "❤️" } }),
-      itemOf(person, t + 300 + n, { read: { mid: `c${n}` } }),
-      echo(person, `d${n}`, t + 400 + n),
-      ...(n % 3 === 0 ? [itemOf(person, t + 500 + n, { message: { mid: `c${n}`, is_deleted: true } })] : []),
+    const events = people.flatMap((person, n) => [
+      ...comment(person, `n${n}`, t + n, `name.${n}`),
+      ...comment(person, `o${n}`, t + n + 1, `name.${n}`),
+      ...read([inbound(person, `c${n}`, t + n)]),
+      ...read([itemOf(person, t + 100 + n, { message_edit: { mid: `c${n}`, text: "edited", num_edit: 1 } })]),
+      ...read([
+        itemOf(person, t + 200 + n, { reaction: { mid: `c${n}`, action: "react", reaction: "love", emoji: "❤️" } }),
+      ]),
+      ...read([itemOf(person, t + 300 + n, { read: { mid: `c${n}` } })]),
+      ...read([echo(person, `d${n}`, t + 400 + n)]),
+      ...(n % 3 === 0 ? read([itemOf(person, t + 500 + n, { message: { mid: `c${n}`, is_deleted: true } })]) : []),
     ]);
     const tables = async () => ({
       events: (await db.rows("events", "account_id, event_key")).map((row) => row.event_key),
@@ -206,16 +323,16 @@ describe("saveEvents() on postgres, from many sides at once", async () => {
       messages: await db.rows("messages", "account_id, mid"),
       reactions: await db.rows("reactions", "mid, sender_id"),
       reads: await db.rows("read_receipts", "participant_id"),
+      names: await db.rows("known_usernames", "participant_id"),
     });
     await db.empty();
-    await db.events.saveEvents(read(items), 10_000);
+    await db.events.saveEvents(events, 10_000);
     const expected = await tables();
     for (let round = 0; round < 10; round++) {
       await db.empty();
       const writers = Array.from({ length: 8 }, async (_, writer) => {
-        const own = [...items].sort((a, b) => hash(a, writer + round) - hash(b, writer + round));
-        for (let from = 0; from < own.length; from += 9)
-          await db.events.saveEvents(read(own.slice(from, from + 9)), 10_000);
+        const own = [...events].sort((a, b) => hash(a, writer + round) - hash(b, writer + round));
+        for (let from = 0; from < own.length; from += 9) await db.events.saveEvents(own.slice(from, from + 9), 10_000);
       });
       await Promise.all(writers);
       expect(await tables()).toEqual(expected);

@@ -6,11 +6,14 @@ import { createSystemClock } from "../../src/lib/clock.ts";
 import { createLog, type LogFields, type LogLevel } from "../../src/lib/log.ts";
 import { createAccountsRepository } from "../../src/repository/accounts.ts";
 import { createConversationsRepository } from "../../src/repository/conversations.ts";
+import { createDaemonsRepository } from "../../src/repository/daemons.ts";
 import { type Database, openDatabase } from "../../src/repository/database.ts";
 import { createEventsRepository } from "../../src/repository/events.ts";
 import { createLookupsRepository } from "../../src/repository/lookups.ts";
 import { migrate } from "../../src/repository/migrate.ts";
+import { createReplayRepository } from "../../src/repository/replay.ts";
 import { createRunsRepository } from "../../src/repository/runs.ts";
+import { createSchedulesRepository } from "../../src/repository/schedules.ts";
 import { createVault } from "../../src/repository/vault.ts";
 import { openTestDatabase } from "./test-services.ts";
 
@@ -41,12 +44,15 @@ export async function openTestRepositories(kind: "postgres" | "embedded" = "post
     events: createEventsRepository(database),
     lookups: createLookupsRepository(database),
     runs: createRunsRepository(database),
+    replays: createReplayRepository(database),
+    schedules: createSchedulesRepository(database),
+    daemons: createDaemonsRepository(database),
     /** Every row of a table, for comparing whole tables. */
     rows: (table: string, order: string) =>
       database.query<Record<string, unknown>>(`select * from ${table} order by ${order}`, [], `read ${table}`),
     empty: () =>
       database.query(
-        "truncate accounts, events, quarantine, conversations, messages, reactions, read_receipts, backfill_runs",
+        "truncate accounts, events, quarantine, conversations, messages, reactions, read_receipts, backfill_runs, known_usernames, daemons, schedules",
         [],
         "empty the tables",
       ),
