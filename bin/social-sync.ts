@@ -5,6 +5,7 @@ import { isatty, type WriteStream } from "node:tty";
 import { version } from "../package.json";
 import type { Io, Output } from "../src/cli/io.ts";
 import { createSystemClock } from "../src/lib/clock.ts";
+import { armFaultPoints, hasFaultPoints } from "../src/lib/fault-point.ts";
 import { main } from "../src/main.ts";
 
 /** Ctrl-C reaches a wrapper (npm, npx) and us, and the wrapper hands its own on: an echo this soon is the same one. */
@@ -103,7 +104,20 @@ const io: Io = {
   workingDirectory: process.cwd(),
   version,
   instance: `${hostname()}:${process.pid}`,
+  usage() {
+    const { user, system } = process.cpuUsage();
+    return { residentBytes: process.memoryUsage.rss(), cpuSeconds: (user + system) / 1e6 };
+  },
 };
+
+if (hasFaultPoints() && process.env.SOCIAL_SYNC_FAULT_POINTS)
+  armFaultPoints(process.env.SOCIAL_SYNC_FAULT_POINTS, {
+    kill: () => process.kill(process.pid, "SIGKILL"),
+    stall() {
+      const endMs = clock.monotonicMs() + 2_000;
+      while (clock.monotonicMs() < endMs);
+    },
+  });
 
 const exitCode = await main(process.argv.slice(2), io);
 await Promise.all([drain(process.stdout), drain(process.stderr)]);

@@ -15,7 +15,10 @@ export const healthRoutes: RoutesOf<"health" | "version"> = (dependencies) => [
     access: "open",
     answer: async () => {
       const { ready, checks } = await dependencies.health();
-      const shown = checks.map(({ name, state, detail }) => ({ name, state, detail }));
+      const shown = checks.map(({ name, state, detail, values }) => ({
+        ...{ name, state, detail },
+        ...(values === undefined ? {} : { values }),
+      }));
       return jsonAnswer(ready ? 200 : 503, { ready, checks: shown });
     },
   },

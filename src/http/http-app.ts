@@ -3,6 +3,7 @@ import { createAccessCheck } from "./access.ts";
 import { conversationRoutes } from "./conversation-routes.ts";
 import { healthRoutes } from "./health-routes.ts";
 import type { HttpDependencies, HttpOptions } from "./http-dependencies.ts";
+import { metricsRoutes } from "./metrics-routes.ts";
 import { pageRoutes } from "./page-routes.ts";
 import { problemAnswer, problemOf } from "./problem.ts";
 import { pathOf, targetOf } from "./request-address.ts";
@@ -31,6 +32,7 @@ export function createHttpApp(dependencies: HttpDependencies, options: HttpOptio
     ...webhookRoutes(receiveDelivery)(dependencies),
     ...conversationRoutes(dependencies),
     ...healthRoutes(dependencies),
+    ...metricsRoutes(dependencies),
     ...pageRoutes(dependencies),
   ];
   const methodsOf = createMethodTable(routes);

@@ -1,14 +1,15 @@
 import type { Conversation, ConversationCursor, ConversationStatus, Message } from "../domain/conversation.ts";
 import type { ConversationId } from "../domain/ids.ts";
 import type { ProfileStatus } from "../domain/profile.ts";
+import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 
 /** What the routes call. The composition root hands it in; a test hands in a plain object. */
 export type HttpDependencies = {
   /** The handshake's answer: the challenge, or null where it must be refused. */
   answerHandshake: (query: URLSearchParams) => string | null;
-  /** Verifies, parses and stores. */
-  receive: (body: Uint8Array, signature: string | null) => Promise<"kept" | "unsigned" | "unavailable">;
+  /** Verifies, parses and stores. The headers are the request's own: read from them at once, and keep none. */
+  receive: (body: Uint8Array, headers: Headers) => Promise<"kept" | "unsigned" | "unavailable">;
   /** Latest first. `limit` is one more than a page shows (so up to 101): the extra row tells whether a page follows. */
   listConversations: (query: {
     accountId: string | null;
@@ -25,11 +26,19 @@ export type HttpDependencies = {
   ) => Promise<readonly Message[]>;
   /** Arms a lookup for a conversation's person; null: no such conversation. */
   requestEnrichment: (id: ConversationId) => Promise<"accepted" | null>;
-  health: () => Promise<{
-    ready: boolean;
-    checks: readonly { name: string; state: "ok" | "degraded" | "failed"; detail: string }[];
-  }>;
+  health: () => Promise<{ ready: boolean; checks: readonly HealthCheck[] }>;
+  /** The figures in Prometheus' text format. */
+  metrics: () => Promise<string>;
   version: string;
+};
+
+/** One part that the daemon needs, and how it stands. */
+export type HealthCheck = {
+  readonly name: string;
+  readonly state: "ok" | "degraded" | "failed";
+  readonly detail: string;
+  /** The numbers behind the sentence, for programs; units stand in their names. */
+  readonly values?: Readonly<Record<string, number>>;
 };
 
 export type HttpOptions = {
@@ -38,4 +47,7 @@ export type HttpOptions = {
   /** Largest webhook body in bytes. */
   webhookBodyMax: number;
   log: Log;
+  clock: Pick<Clock, "after" | "monotonicMs">;
+  /** Longest time that a body may take to arrive, in ms: `bodyMsMax` where a test wants no other. */
+  bodyMs?: number;
 };

@@ -20,6 +20,7 @@ const problems = {
   forbidden: { status: 403, title: "Forbidden", detail: "The request is refused." },
   not_found: { status: 404, title: "Not found", detail: "There is nothing at this address." },
   method_not_allowed: { status: 405, title: "Method not allowed", detail: "This address does not take this method." },
+  too_slow: { status: 408, title: "Request timeout", detail: "The body took too long to arrive." },
   too_large: { status: 413, title: "Body too large", detail: "The body is larger than this server takes." },
   internal: { status: 500, title: "Internal error", detail: "Something went wrong here; the server's log says what." },
   unavailable: { status: 503, title: "Unavailable", detail: "The storage does not answer now. Try again soon." },
@@ -53,17 +54,35 @@ export function problemAnswer(
   detail?: string | null,
   headers: Readonly<Record<string, string>> = {},
 ): Response {
+  const { body, init } = buildProblem(kind, detail, headers);
+  return new Response(body, init);
+}
+
+/** The same answer for every request: its text and headers are built once, so that refusing costs next to nothing. */
+export function prepareProblem(kind: ProblemKind, headers: Readonly<Record<string, string>> = {}): () => Response {
+  const { body, init } = buildProblem(kind, null, headers);
+  return () => new Response(body, init);
+}
+
+function buildProblem(
+  kind: ProblemKind,
+  detail: string | null | undefined,
+  headers: Readonly<Record<string, string>>,
+): { readonly body: string; readonly init: { readonly status: number; readonly headers: Record<string, string> } } {
   const { status, title, detail: usual } = problems[kind];
   const body = { type: `urn:social-sync:problem:${kind}`, title, status, detail: detail ?? usual };
-  return new Response(JSON.stringify(body), {
-    status,
-    headers: {
-      ...baseHeaders,
-      "Content-Type": "application/problem+json",
-      ...(kind === "unavailable" ? { "Retry-After": String(retryAfterSeconds) } : {}),
-      ...headers,
+  return {
+    body: JSON.stringify(body),
+    init: {
+      status,
+      headers: {
+        ...baseHeaders,
+        "Content-Type": "application/problem+json",
+        ...(kind === "unavailable" ? { "Retry-After": String(retryAfterSeconds) } : {}),
+        ...headers,
+      },
     },
-  });
+  };
 }
 
 /** The problem a thrown value stands for. Only `usage_invalid` speaks to the caller in its own words: they are about the request. */

@@ -1,7 +1,8 @@
 import type { Log } from "../lib/log.ts";
 import { baseHeaders } from "./answer.ts";
 import type { HttpDependencies, HttpOptions } from "./http-dependencies.ts";
-import { problemAnswer } from "./problem.ts";
+import { prepareProblem, problemAnswer } from "./problem.ts";
+import { createBodyReader } from "./read-body.ts";
 import { queryOf } from "./request-address.ts";
 import type { RoutesOf } from "./route.ts";
 
@@ -28,35 +29,52 @@ export const webhookRoutes =
     { method: "POST", path: webhookPath, access: "open", answer: receiveDelivery },
   ];
 
+/** Built once: whoever sends too much must not cost us as much as whoever is served. */
+const refuseUnsigned = prepareProblem("unsigned");
+const refuseLarge = prepareProblem("too_large");
+const refuseForNow = prepareProblem("unavailable");
+/** The rest of the body would still come in: Bun closes the connection with this answer. */
+const refuseSlow = prepareProblem("too_slow", { Connection: "close" });
+
 /**
- * Answers one delivery: 200 kept · 401 unsigned · 413 too large · 503 try again. Nothing stands between the bytes and
- * `receive`. Never throws: a bug in there must not become a lost message, so it is a 503 and Instagram sends again.
+ * Answers one delivery: 200 kept · 401 unsigned · 408 too slow · 413 too large · 503 try again. Nothing stands between
+ * the bytes and `receive`. Never throws: a bug in there must not become a lost message, so it is a 503 and Instagram
+ * sends again.
  */
 export function createDeliveryReceiver(
   dependencies: Pick<HttpDependencies, "receive">,
-  { webhookBodyMax, log }: Pick<HttpOptions, "webhookBodyMax"> & { log: Pick<Log, "error"> },
+  {
+    webhookBodyMax,
+    log,
+    clock,
+    bodyMs,
+  }: Pick<HttpOptions, "webhookBodyMax" | "clock" | "bodyMs"> & {
+    log: Pick<Log, "error">;
+  },
 ): (request: Request) => Promise<Response> {
+  const readBody = createBodyReader(clock, bodyMs);
   return async (request) => {
-    let body: Uint8Array;
+    let body: Uint8Array | null;
     try {
-      body = new Uint8Array(await request.arrayBuffer());
+      body = await readBody(request);
     } catch {
       // The sender hung up, or Bun cut a body over the cap and has answered 413 itself: nobody reads this answer.
       return problemAnswer("bad_request", "The body did not arrive whole.");
     }
-    if (body.byteLength > webhookBodyMax) return problemAnswer("too_large");
+    if (body === null) return refuseSlow();
+    if (body.byteLength > webhookBodyMax) return refuseLarge();
     try {
-      switch (await dependencies.receive(body, request.headers.get("x-hub-signature-256"))) {
+      switch (await dependencies.receive(body, request.headers)) {
         case "kept":
           return new Response("ok", keptAnswer);
         case "unsigned":
-          return problemAnswer("unsigned");
+          return refuseUnsigned();
         case "unavailable":
-          return problemAnswer("unavailable");
+          return refuseForNow();
       }
     } catch (error) {
       log.error("Cannot keep a delivery: an unexpected error", "HttpServer", { error });
-      return problemAnswer("unavailable");
+      return refuseForNow();
     }
   };
 }

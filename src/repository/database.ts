@@ -2,7 +2,7 @@ import postgres from "postgres";
 import { SyncError } from "../domain/error.ts";
 import { type Clock, endsWithin } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
-import { isConnectionError, isRetryable, readStorageError } from "./storage-error.ts";
+import { isConnectionError, isRetryable, isStalePlan, readStorageError } from "./storage-error.ts";
 
 /** Connections of one process. Two write (webhook, outcomes), the rest read; a daemon set shares Postgres's own limit. */
 export const connectionsMax = 8;
@@ -74,6 +74,10 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
         throw new SyncError("storage_unavailable", `Cannot ${action}: the database did not answer in time`);
       } catch (error) {
         if (isRetryable(error) && attempt <= conflictRetriesMax) continue;
+        if (isStalePlan(error) && attempt === 1) {
+          recycle(used);
+          continue;
+        }
         if (error instanceof SyncError || isConnectionError(error)) recycle(used);
         throw readStorageError(error, action);
       }
@@ -113,6 +117,8 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
     queryPrepared,
     inTransaction,
     embedded: embedded !== null,
+    /** Flushes every commit so far to the disk; null where the server does that with each by itself. */
+    flush: embedded?.flush ?? null,
     /** For people: which database, without its password. */
     describe: () => (url === null ? `embedded Postgres in ${dataFolder}, for evaluation` : describeUrl(url)),
     [Symbol.asyncDispose]: async () => {

@@ -1,4 +1,5 @@
 import { mkdirSync } from "node:fs";
+import { open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
 import initdbPath from "../../node_modules/@electric-sql/pglite/dist/initdb.wasm" with { type: "file" };
@@ -24,6 +25,27 @@ export async function openEmbeddedPostgres(folder: string) {
   });
   return {
     socket: () => createPgliteSocket(pglite),
+    /** Flushes all of its files to the disk: it never does so itself. */
+    flush: () => flushFolder(join(folder, "postgres")),
     [Symbol.asyncDispose]: () => pglite.close(),
   };
+}
+
+/** Flushes every file in a folder, those of its folders first. One that goes away meanwhile needs no flush. */
+async function flushFolder(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) await flushFolder(path);
+    else if (entry.isFile()) await flushPath(path);
+  }
+  await flushPath(folder);
+}
+
+async function flushPath(path: string): Promise<void> {
+  try {
+    await using file = await open(path, "r");
+    await file.sync();
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+  }
 }

@@ -6,8 +6,11 @@ import type { AccountId, ConversationId, ParticipantId } from "../domain/ids.ts"
 import { type Lookup, type ProfileOutcome, type ProfileStatus, statusOfProfile } from "../domain/profile.ts";
 import type { Database } from "./database.ts";
 
-/** A lease outlives the longest lookup (several rounds of 10 s of Graph, a save) and lets another process take over within a minute. */
-export const leaseMs = 60_000;
+/**
+ * A lease outlives the longest window of lookups (30 s, see dispatch.ts, and a save). With a sweep every 15 s the people
+ * whom a dead daemon held are taken over within a minute.
+ */
+export const leaseMs = 40_000;
 
 /** What a claim found: the lookup, or why there is none to do. */
 export type Claim =

@@ -11,6 +11,14 @@ export function isRetryable(error: unknown): boolean {
   return ["40001", "40P01"].includes(codeOf(error));
 }
 
+/** A plan that this connection kept no longer fits the tables, or the server has forgotten it: a new connection makes a new one. */
+export function isStalePlan(error: unknown): boolean {
+  return ["0A000", "26000"].includes(codeOf(error));
+}
+
+/** Data exception, cardinality, integrity, program limit: what a row alone can be guilty of. */
+const rowsFault = /^(21|22|23|54)/;
+
 /**
  * Turns whatever a statement threw into one of ours: `storage_unavailable` (try again later) or `statement_refused`
  * (the row is at fault). The cause keeps Postgres's own words; our sentence never repeats values.
@@ -18,7 +26,8 @@ export function isRetryable(error: unknown): boolean {
 export function readStorageError(error: unknown, action: string): SyncError {
   if (error instanceof SyncError) return error;
   const code = codeOf(error);
-  if (isConnectionError(error) || isRetryable(error) || code === "")
+  // A code that we do not know counts as the server's trouble: a message is rather stored late than set aside.
+  if (!rowsFault.test(code))
     return new SyncError(
       "storage_unavailable",
       `Cannot ${action}: the database does not answer (${code || "no code"})`,

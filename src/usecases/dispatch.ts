@@ -11,18 +11,24 @@ export const windowMax = 50;
 export const windowsInFlight = 32;
 /** People who may wait in memory for a window: a few seconds of work; the rest goes to the queue at once. */
 export const waitingMax = 2_000;
-/** How often the daemon looks in Postgres for people whom queue and memory lost. */
-export const sweepEveryMs = 30_000;
+/** A window is given up after this: its leases would run out, and others would ask the same again. */
+export const windowBoundMs = 30_000;
+/** How often the set of daemons looks in Postgres for people whom queues and memory lost: one of them each time. */
+export const sweepEveryMs = 15_000;
 /** People one sweep takes up; the next sweep takes the next. */
 export const sweepMax = 5_000;
 /** People this process remembers to have queued. Beyond that new ones wait for a sweep: memory and queue stay bounded. */
 export const knownMax = 50_000;
+/** How long an entry of ours in the queue is believed to be there. Later on, whoever is still due was lost with the queue. */
+export const queuedForMs = 10_000;
+/** Jobs that wait in the queue, beyond which a sweep adds none: they are what it would find. */
+export const queuedJobsMax = 200;
 /** Retries are put off in steps of this, so that people who wait alike share a job. */
 const delayStepMs = 250;
 
 export type DispatchDependencies = {
   enrich: Enrich;
-  queue: Pick<LookupQueue, "addLookups" | "work">;
+  queue: Pick<LookupQueue, "addLookups" | "work" | "depth">;
   lookups: Pick<LookupsRepository, "listDue">;
   clock: Clock;
   log: Log;
@@ -41,16 +47,18 @@ export function createDispatcher(
   { stopTaking, abort }: { stopTaking: AbortSignal; abort: AbortSignal },
 ) {
   const waiting = new Set<ConversationId>();
-  /** In the queue or in a window by this process's own doing: a sweep need not add them again. */
-  const known = new Set<ConversationId>();
+  /** In the queue or in a window by this process's own doing, and until when that is believed (monotonic ms). */
+  const known = new Map<ConversationId, number>();
   const inFlight = new Set<Promise<void>>();
-  let cancelSweep = () => {};
 
   const run = async (ids: readonly ConversationId[]): Promise<void> => {
-    const results = await enrich(ids, { lane: "live", force: false, signal: abort });
+    const bound = new AbortController();
+    const cancelBound = clock.after(windowBoundMs, () => bound.abort());
+    const signal = AbortSignal.any([abort, bound.signal]);
+    const results = await enrich(ids, { lane: "live", force: false, signal }).finally(cancelBound);
     const byDelay = new Map<number, ConversationId[]>();
+    for (const id of ids) known.delete(id);
     for (const [id, result] of results) {
-      known.delete(id);
       if (result.kind !== "later") continue;
       const delayMs = Math.ceil(result.retryInMs / delayStepMs) * delayStepMs;
       byDelay.set(delayMs, [...(byDelay.get(delayMs) ?? []), id]);
@@ -60,7 +68,8 @@ export function createDispatcher(
 
   const enqueue = async (ids: readonly ConversationId[], delayMs: number): Promise<void> => {
     if (known.size > knownMax) return;
-    for (const id of ids) known.add(id);
+    const untilMs = clock.monotonicMs() + delayMs + queuedForMs;
+    for (const id of ids) known.set(id, untilMs);
     await queue.addLookups(ids, delayMs).catch((error: Error) => {
       for (const id of ids) known.delete(id);
       log.warn(`Lookups left to the next sweep: ${error.message}`, context);
@@ -79,7 +88,10 @@ export function createDispatcher(
   const fill = (): void => {
     while (waiting.size > 0 && inFlight.size < windowsInFlight && !stopTaking.aborted) {
       const ids = [...waiting.values().take(windowMax)];
-      for (const id of ids) waiting.delete(id);
+      for (const id of ids) {
+        waiting.delete(id);
+        known.set(id, clock.monotonicMs() + windowBoundMs);
+      }
       const window = runWindow(ids).finally(() => {
         inFlight.delete(window);
         fill();
@@ -90,7 +102,8 @@ export function createDispatcher(
 
   const sweep = async (): Promise<void> => {
     try {
-      const due = (await lookups.listDue(sweepMax)).filter((id) => !known.has(id) && !waiting.has(id));
+      if ((await queue.depth()) > queuedJobsMax) return;
+      const due = (await lookups.listDue(sweepMax)).filter((id) => !isInHand(id));
       if (due.length > 0) {
         log.debug(`Sweep found ${due.length} lookups that are due`, context);
         await enqueue(due, 0);
@@ -98,8 +111,9 @@ export function createDispatcher(
     } catch (error) {
       log.warn(`Sweep put off: ${error instanceof Error ? error.message : String(error)}`, context);
     }
-    if (!stopTaking.aborted) cancelSweep = clock.after(sweepEveryMs, () => void sweep());
   };
+
+  const isInHand = (id: ConversationId): boolean => waiting.has(id) || (known.get(id) ?? 0) > clock.monotonicMs();
 
   return {
     /** Starts the queue's worker and the first sweep. */
@@ -107,23 +121,23 @@ export function createDispatcher(
       queue.work(async (ids) => (stopTaking.aborted ? undefined : runWindow(ids)));
       void sweep();
     },
+    /** Takes up people who are due and whom nobody has in hand. Never rejects. */
+    sweep,
+    /** People who wait in memory. */
+    depth: () => waiting.size,
     /** Takes people who want a lookup now. Returns at once. */
     wake(ids: readonly ConversationId[]): void {
       const overflow: ConversationId[] = [];
       for (const id of ids) {
-        if (known.has(id)) continue;
+        if (isInHand(id)) continue;
         if (waiting.size >= waitingMax) overflow.push(id);
-        else {
-          known.add(id);
-          waiting.add(id);
-        }
+        else waiting.add(id);
       }
       if (overflow.length > 0) void enqueue(overflow, 0);
       fill();
     },
     /** After `stopTaking`: waits for the windows in flight. */
     async settle(): Promise<void> {
-      cancelSweep();
       await Promise.all(inFlight);
     },
   };

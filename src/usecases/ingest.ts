@@ -1,42 +1,49 @@
-import { SyncError } from "../domain/error.ts";
-import type { InboundEvent, Quarantined } from "../domain/event.ts";
-import { type ConversationId, conversationIdOf } from "../domain/ids.ts";
-import type { Clock } from "../lib/clock.ts";
+import { type Clock, endsWithin } from "../lib/clock.ts";
+import { passFaultPoint } from "../lib/fault-point.ts";
 import type { Log } from "../lib/log.ts";
-import type { EventsRepository, SavedEvents } from "../repository/events.ts";
-import { parseWebhook } from "../webhook/parse-webhook.ts";
+import type { Spool, SpoolRecord } from "../spool/spool.ts";
+import { type ParsedWebhook, parseWebhook } from "../webhook/parse-webhook.ts";
 import { verifySignature } from "../webhook/verify-signature.ts";
+import type { Store } from "./store.ts";
 
 /** Events of one commit: more would hold its rows' locks long; a full delivery of Meta's has up to 1,000. */
 export const eventsPerCommitMax = 2_000;
-/** Posts that may wait for their commit. Beyond that Meta is told to come again, before memory grows without bound. */
+/** Posts that may wait for their commit or for the disk. Beyond that Meta is told to come again, before memory grows without bound. */
 export const postsWaitingMax = 4_096;
 /** Bytes of bodies that may wait, for the same reason: some few deliveries are megabytes. */
 export const bytesWaitingMax = 64 * 1024 * 1024;
 /** Commits under way at once: while Postgres flushes one, the posts read meanwhile are on their way. A third only makes them smaller. */
 export const commitsInFlightMax = 2;
-/** One statement of a commit, in ms. */
-export const statementBoundMs = 1_000;
-/** All statements of a commit together. A post waits for the commit under way and then for its own: 3 s at most (spec §3). */
-export const commitBoundMs = 1_500;
+/** A commit, with everything it needs: beyond that its posts go to the spool. */
+export const commitBoundMs = 900;
+/** The spool's answer. A post waits for the commit under way, then its own, then the spool: 2.7 s of the 3 s of spec §3. */
+export const spoolBoundMs = 900;
 
 export type IngestDependencies = {
-  events: Pick<EventsRepository, "saveEvents" | "saveQuarantine">;
-  /** Told after the commit and never awaited: people who want a lookup. */
-  onWanted: (ids: readonly ConversationId[]) => void;
-  clock: Pick<Clock, "nowMs" | "monotonicMs" | "soon">;
+  store: Pick<Store, "store">;
+  spool: Pick<Spool, "append">;
+  /** Told when the first post goes to the spool: somebody has to bring it back. */
+  onSpooled: () => void;
+  /** Told of each post that was refused because too many waited. */
+  onShed: () => void;
+  clock: Pick<Clock, "nowMs" | "monotonicMs" | "soon" | "after">;
   log: Log;
 };
 
-export type IngestOptions = { appSecrets: readonly string[] };
+export type IngestOptions = {
+  appSecrets: readonly string[];
+  /** Every post goes through the spool: for a database that does not flush what it commits. */
+  spoolFirst: boolean;
+};
 
 /** What a delivery came to. `unavailable`: nothing was kept, let it be sent again. */
 export type Receipt = "kept" | "unsigned" | "unavailable";
 
 type Post = {
-  readonly events: readonly InboundEvent[];
-  readonly quarantined: readonly Quarantined[];
-  readonly bytes: number;
+  readonly body: Uint8Array;
+  readonly headers: Headers;
+  readonly receivedAtMs: number;
+  readonly parsed: ParsedWebhook;
   readonly settle: (receipt: Receipt) => void;
 };
 
@@ -44,13 +51,19 @@ export type Ingest = ReturnType<typeof createIngest>;
 
 /**
  * Makes the way in: verify the bytes, read them, store them, and only then say `kept`. Posts of one turn of the event
- * loop share a commit, and so do posts that wait for one. No Graph, cache or queue call stands in between.
+ * loop share a commit, and so do posts that wait for one. Where the database is away, slow or full, they are flushed to
+ * the spool instead, until `resume()` says that it takes them again. No Graph, cache or queue call stands in between.
  */
-export function createIngest({ events, onWanted, clock, log }: IngestDependencies, { appSecrets }: IngestOptions) {
+export function createIngest(
+  { store, spool, onSpooled, onShed, clock, log }: IngestDependencies,
+  { appSecrets, spoolFirst }: IngestOptions,
+) {
   let waiting: Post[] = [];
-  let bytesWaiting = 0;
+  /** Posts that are in memory and not yet safe, wherever they wait. */
+  const held = { posts: 0, bytes: 0 };
   let commitsInFlight = 0;
   let scheduled = false;
+  let away = false;
 
   /** Commits what waits, again and again until nothing does. Never rejects. */
   const commitAll = async () => {
@@ -64,105 +77,106 @@ export function createIngest({ events, onWanted, clock, log }: IngestDependencie
     let events = 0;
     let count = 0;
     for (const post of waiting) {
-      events += post.events.length;
+      events += post.parsed.events.length;
       if (count > 0 && events > eventsPerCommitMax) break;
       count += 1;
     }
     const batch = waiting.slice(0, count);
     waiting = waiting.slice(count);
-    for (const post of batch) bytesWaiting -= post.bytes;
     return batch;
   };
 
-  /** Stores these posts together; where a row is refused, each half by itself, down to the row that is at fault. */
   const commit = async (posts: readonly Post[]): Promise<void> => {
-    const endMs = clock.monotonicMs() + commitBoundMs;
     try {
-      const quarantined = posts.flatMap((post) => post.quarantined);
-      if (quarantined.length > 0) await events.saveQuarantine(quarantined, leftUntil(endMs));
-      await storeEvents(
-        posts.flatMap((post) => post.events),
-        endMs,
+      await store.store(
+        posts.map((post) => post.parsed),
+        { statementMs: commitBoundMs, allMs: commitBoundMs },
       );
     } catch (error) {
-      log.error("Webhook not stored, Instagram will send it again", context, {
-        posts: posts.length,
-        reason: reasonOf(error),
-      });
-      for (const post of posts) post.settle("unavailable");
+      turnToSpool(posts, error);
       return;
     }
     for (const post of posts) post.settle("kept");
   };
 
-  const leftUntil = (endMs: number): number => {
-    const leftMs = Math.min(statementBoundMs, endMs - clock.monotonicMs());
-    if (leftMs > 0) return leftMs;
-    throw new SyncError("storage_unavailable", "Cannot store the messages: the database is too slow");
+  /** These posts were not stored, so neither will be those that wait: they would only lose their time. */
+  const turnToSpool = (posts: readonly Post[], error: unknown): void => {
+    if (!away)
+      log.warn("Postgres does not take messages: they wait in the spool", context, {
+        reason: error instanceof Error ? error.message : String(error),
+      });
+    away = true;
+    const all = [...posts, ...waiting];
+    waiting = [];
+    for (const post of all) void keepInSpool(post).then(post.settle);
   };
 
-  const storeEvents = async (batch: readonly InboundEvent[], endMs: number): Promise<void> => {
-    if (batch.length === 0) return;
-    try {
-      const saved = await events.saveEvents(batch, leftUntil(endMs));
-      logStored(batch, saved);
-      if (saved.wanted.length > 0) onWanted(saved.wanted);
-    } catch (error) {
-      if (!(error instanceof SyncError) || error.code !== "statement_refused") throw error;
-      if (batch.length === 1) {
-        const raw = Buffer.from(batch[0]?.raw ?? "", "utf8");
-        log.warn("Webhook item set aside: Postgres refused its row", context, { reason: reasonOf(error) });
-        await events.saveQuarantine([{ reason: "row_refused", raw }], leftUntil(endMs));
-        return;
-      }
-      const middle = Math.ceil(batch.length / 2);
-      await storeEvents(batch.slice(0, middle), endMs);
-      await storeEvents(batch.slice(middle), endMs);
-    }
+  const keepInSpool = async ({ body, headers, receivedAtMs }: Omit<Post, "parsed" | "settle">): Promise<Receipt> => {
+    const record: SpoolRecord = { receivedAtMs, headers: [...headers].filter(([name]) => isKept(name)), body };
+    held.posts += 1;
+    held.bytes += body.length;
+    // What the disk still has in hand stays counted, whether or not its sender was told to come again.
+    const appended = spool.append(record).finally(() => {
+      held.posts -= 1;
+      held.bytes -= body.length;
+    });
+    if (!(await endsWithin(clock, appended, spoolBoundMs))) return "unavailable";
+    if ((await appended) !== "kept") return "unavailable";
+    passFaultPoint("spooled");
+    onSpooled();
+    return "kept";
   };
 
-  const logStored = (batch: readonly InboundEvent[], saved: SavedEvents): void => {
-    // Nearly always everything was new: only else is it worth telling which was.
-    const skipped =
-      saved.inserted === batch.length ? null : new Set(saved.known.map(([account, key]) => `${account} ${key}`));
-    for (const event of batch) {
-      if (event.kind !== "message" && event.kind !== "postback") continue;
-      if (skipped !== null) {
-        const key = `${event.accountId} ${event.eventKey}`;
-        if (skipped.has(key)) continue;
-        skipped.add(key);
-      }
-      const conversationId = conversationIdOf(event.accountId, event.participantId);
-      log.log("Message processed", context, { conversationId, messageId: event.mid });
+  const keepInDatabase = (post: Omit<Post, "parsed" | "settle">): Promise<Receipt> => {
+    const parsed = parseWebhook(post.body, post.receivedAtMs);
+    logQuarantined(log, parsed);
+    const receipt = Promise.withResolvers<Receipt>();
+    held.posts += 1;
+    held.bytes += post.body.length;
+    const settle = (told: Receipt) => {
+      held.posts -= 1;
+      held.bytes -= post.body.length;
+      receipt.resolve(told);
+    };
+    waiting.push({ ...post, parsed, settle });
+    if (!scheduled && commitsInFlight < commitsInFlightMax) {
+      scheduled = true;
+      // Not at once: posts of one burst are read one after the other, and the first shall not go alone.
+      clock.soon(() => void commitAll());
     }
+    return receipt.promise;
   };
 
   return {
-    /** Takes one delivery. Answers once it is committed, or refused. Never rejects. */
-    receive(body: Uint8Array, signature: string | null): Promise<Receipt> {
-      if (!verifySignature(body, signature, appSecrets)) return Promise.resolve("unsigned");
-      if (waiting.length >= postsWaitingMax || bytesWaiting + body.length > bytesWaitingMax)
+    /** Takes one delivery. Answers once it is committed or flushed to the spool, or refused. Never rejects. */
+    receive(body: Uint8Array, headers: Headers): Promise<Receipt> {
+      if (held.posts >= postsWaitingMax || held.bytes + body.length > bytesWaitingMax) {
+        onShed();
         return Promise.resolve("unavailable");
-      const { events, quarantined } = parseWebhook(body, clock.nowMs());
-      if (quarantined.length > 0)
-        log.warn("Webhook item set aside", context, { reasons: [...new Set(quarantined.map((item) => item.reason))] });
-      const receipt = Promise.withResolvers<Receipt>();
-      waiting.push({ events, quarantined, bytes: body.length, settle: receipt.resolve });
-      bytesWaiting += body.length;
-      if (!scheduled && commitsInFlight < commitsInFlightMax) {
-        scheduled = true;
-        // Not at once: posts of one burst are read one after the other, and the first shall not go alone.
-        clock.soon(() => void commitAll());
       }
-      return receipt.promise;
+      if (!verifySignature(body, headers.get("x-hub-signature-256"), appSecrets)) return Promise.resolve("unsigned");
+      const post = { body, headers, receivedAtMs: clock.nowMs() };
+      return spoolFirst || away ? keepInSpool(post) : keepInDatabase(post);
     },
-    /** Posts that wait for their commit now. */
-    depth: () => waiting.length,
+    /** The database takes messages again: posts go to it once more. */
+    resume(): void {
+      if (away) log.log("Postgres takes messages again", context);
+      away = false;
+    },
+    /** Whether posts go to the spool because the database failed. */
+    isAway: () => away,
+    /** Posts in memory that are not yet safe. */
+    depth: () => held.posts,
   };
 }
 
-const context = "WebhookMessageHandler";
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** Says what of a delivery could not be read. */
+export function logQuarantined(log: Pick<Log, "warn">, { quarantined }: ParsedWebhook): void {
+  if (quarantined.length > 0)
+    log.warn("Webhook item set aside", context, { reasons: [...new Set(quarantined.map((item) => item.reason))] });
 }
+
+/** Everything a proxy or Meta said about the delivery, but nobody's key. */
+const isKept = (name: string) => name !== "authorization" && name !== "cookie";
+
+const context = "WebhookMessageHandler";

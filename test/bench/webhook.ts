@@ -1,4 +1,6 @@
 /** The webhook of the product beside a bare receiver, in turns: same machine, same Postgres, same load. */
+
+import { waitUntil } from "../support/bounded-wait.ts";
 import type { BareInput, BareListening, BareVariant } from "./bare-webhook.ts";
 import { startBenchChild } from "./bench-child.ts";
 import type { BenchDatabase, BenchPostgres } from "./bench-postgres.ts";
@@ -15,7 +17,8 @@ const connections = 64; // Enough for every commit to carry many posts, few enou
 const warmUpMs = 2_000; // Bun compiles its hot functions and Postgres settles on its plan within the first second.
 const requestsPerSecondMax = 30_000; // Twice what the bare receiver acknowledged when this was written.
 const ceilingRequestsPerSecondMax = 60_000;
-const aims = { posts: 0.8, cpu: 1.5 } as const;
+const aims = { posts: 0.8, cpu: 1.5, spooling: 1 } as const;
+const drainTimeoutMs = 300_000; // A run of seconds spools some ten thousand posts; they drain at thousands a second.
 
 type Measured = {
   readonly postsPerSecond: number;
@@ -33,15 +36,20 @@ type BenchOptions = { readonly runs: number; readonly seconds: number; readonly 
 export async function benchWebhook(postgres: BenchPostgres, { runs, seconds, program }: BenchOptions): Promise<void> {
   const measuredMs = seconds * 1000;
   const results = { product: [] as Measured[], same: [] as Measured[], full: [] as Measured[], raw: [] as Measured[] };
+  const spooling: Measured[] = [];
+  const drained: number[] = [];
   for (let run = 1; run <= runs; run += 1) {
     results.product.push(await measureProduct(postgres, program, measuredMs));
     results.same.push(await measureBare(postgres, "same", measuredMs));
     results.full.push(await measureBare(postgres, "full", measuredMs));
     results.raw.push(await measureBare(postgres, "raw", measuredMs));
+    const spooled = await measureSpooling(postgres, program, measuredMs);
+    spooling.push(spooled.measured);
+    drained.push(spooled.drainedPerSecond);
     process.stderr.write(
       `webhook run ${run}: ${Object.entries(results)
         .map(([name, list]) => `${name} ${Math.round(list.at(-1)?.postsPerSecond ?? 0)}/s`)
-        .join(", ")}\n`,
+        .join(", ")}, spooling ${Math.round(spooled.measured.postsPerSecond)}/s\n`,
     );
   }
   const ceiling = await measureBare(postgres, "nothing", measuredMs);
@@ -52,6 +60,8 @@ export async function benchWebhook(postgres: BenchPostgres, { runs, seconds, pro
     ...describe("bare", results.same),
     ...describe("bare, keys only", results.full),
     ...describe("bare, raw event only", results.raw),
+    ...describe("product, database read-only", spooling),
+    { name: "product: drained afterwards", unit: "1/s", values: drained },
   ]);
   const ratio = (name: string, of: keyof Measured, theirs: readonly Measured[], aim?: string): Figure => ({
     name,
@@ -70,6 +80,15 @@ export async function benchWebhook(postgres: BenchPostgres, { runs, seconds, pro
     ratio("CPU per POST against keys only", "serverCpu", results.full),
     ratio("POST/s against raw event only (it stores less)", "postsPerSecond", results.raw),
     ratio("CPU per POST against raw event only", "serverCpu", results.raw),
+    {
+      name: "POST/s while spooling against POST/s into Postgres",
+      unit: "×",
+      values: ratiosOf(
+        spooling.map((result) => result.postsPerSecond),
+        results.product.map((result) => result.postsPerSecond),
+      ),
+      aim: `≥ ${aims.spooling}`,
+    },
   ]);
   printTable("webhook: the load's own ceiling, against a server that answers at once", [
     { name: "POST/s", unit: "1/s", values: [ceiling.postsPerSecond] },
@@ -107,6 +126,38 @@ async function measureProduct(postgres: BenchPostgres, program: Program, measure
   if (lines !== ended.acknowledgedInAll)
     throw new Error(`Cannot measure: ${lines} messages logged, ${ended.acknowledgedInAll} acknowledged`);
   return measured;
+}
+
+/** The product while its database is read-only: every post goes to the spool. Then it drains, and every row is counted. */
+async function measureSpooling(postgres: BenchPostgres, program: Program, measuredMs: number) {
+  await using sandbox = await openBenchSandbox({ seed, people, latencyMs: 0 });
+  await using database = await postgres.openDatabase();
+  await using product = openProduct(program, { databaseUrl: database.url, graphUrls: sandbox.graphUrls });
+  await product.addAccount(sandbox.pageAccount);
+  await using server = await product.startServe();
+  await setReadOnly(database, true);
+  const { measured, ended } = await load(postgres, server, measuredMs, requestsPerSecondMax);
+  await setReadOnly(database, false);
+  const startedMs = performance.now();
+  await waitUntil(
+    async () => {
+      const [row] = await database.sql<{ rows: number }[]>`select count(*)::int as rows from events`;
+      return (row?.rows ?? 0) >= ended.acknowledgedInAll;
+    },
+    drainTimeoutMs,
+    "Cannot measure: the spool does not drain",
+  );
+  const drainedPerSecond = ended.acknowledgedInAll / ((performance.now() - startedMs) / 1000);
+  await assertStored(database, ended, ["events", "messages"]);
+  return { measured, drainedPerSecond };
+}
+
+/** Turns new sessions read-only, or back, and ends those that the product has. */
+async function setReadOnly({ sql, url }: BenchDatabase, readOnly: boolean): Promise<void> {
+  const name = new URL(url).pathname.slice(1);
+  await sql`set default_transaction_read_only = off`;
+  await sql`alter database ${sql(name)} set default_transaction_read_only = ${sql.unsafe(readOnly ? "on" : "off")}`;
+  await sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name} and pid <> pg_backend_pid()`;
 }
 
 async function measureBare(postgres: BenchPostgres, variant: BareVariant, measuredMs: number): Promise<Measured> {

@@ -8,6 +8,8 @@ const guarded: readonly (readonly [string, string])[] = [
   ["GET", `/messaging/conversations/${knownId}`],
   ["GET", `/messaging/conversations/${knownId}/messages`],
   ["POST", `/messaging/conversations/${knownId}/enrich`],
+  ["GET", "/metrics"],
+  ["HEAD", "/metrics"],
 ];
 const open = ["/", "/docs", "/openapi.json", "/health/live", "/health/ready", "/assets/docs.js"];
 

@@ -22,8 +22,9 @@ describe("openHttpServer()", () => {
     await once(other, "listening");
     const { port } = other.address() as AddressInfo;
     const log = createLog("error", () => {});
-    const app = createHttpApp(emptyDependencies, { apiKeys: [], webhookBodyMax: 10, log });
-    expect(() => openHttpServer(app, { hostname: "127.0.0.1", port, clock: createSystemClock() })).toThrow(
+    const clock = createSystemClock();
+    const app = createHttpApp(emptyDependencies, { apiKeys: [], webhookBodyMax: 10, log, clock });
+    expect(() => openHttpServer(app, { hostname: "127.0.0.1", port, clock })).toThrow(
       `Cannot listen on 127.0.0.1 port ${port}: another program listens there`,
     );
     other.close();

@@ -225,7 +225,7 @@ describe("the page to browse the API", () => {
     await using server = openTestServer();
     await using tab = await openTab(browser, server.url, "/docs");
     await tab.page.locator("#operations-conversations-listConversations").waitFor();
-    expect(await tab.page.locator(".opblock").count()).toBe(12);
+    expect(await tab.page.locator(".opblock").count()).toBe(server.app.routes.length);
     await tab.page.locator("#operations-conversations-listConversations button").first().click();
     await tab.page.getByRole("button", { name: "Try it out" }).click();
     await tab.page.getByRole("button", { name: "Execute" }).click();

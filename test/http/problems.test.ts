@@ -61,6 +61,7 @@ describe("trouble inside", () => {
     ["POST", `${conversation}/enrich`],
     ["GET", "/health/ready"],
     ["HEAD", "/health/ready"],
+    ["GET", "/metrics"],
   ];
   const throwing = (error: unknown) => {
     const fail = () => {
@@ -75,6 +76,7 @@ describe("trouble inside", () => {
       listMessages: reject,
       requestEnrichment: reject,
       health: reject,
+      metrics: reject,
     };
   };
 

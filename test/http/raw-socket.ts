@@ -1,4 +1,4 @@
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 
 /** Sends `pieces` as they are, `gapMs` apart, and answers what came back until the other end closed or `forMs` passed. */
 export function sendRaw(
@@ -32,4 +32,32 @@ export function sendRaw(
       }
     });
   });
+}
+
+/** Connects `count` times and sends nothing. Disposing of it hangs up. */
+export async function openIdleConnections(port: number, count: number) {
+  let open = 0;
+  const sockets = await Promise.all(
+    Array.from(
+      { length: count },
+      () =>
+        new Promise<Socket>((resolve, reject) => {
+          const socket = connect(port, "127.0.0.1", () => {
+            open += 1;
+            resolve(socket);
+          });
+          socket.on("error", reject);
+          socket.on("close", () => {
+            open -= 1;
+          });
+        }),
+    ),
+  );
+  return {
+    /** How many are open now. */
+    open: () => open,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy();
+    },
+  };
 }

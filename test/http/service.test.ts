@@ -1,5 +1,8 @@
 import { describe, expect, test } from "bun:test";
+import { metricsContentType } from "../../src/http/metrics-routes.ts";
 import { buildOpenApi } from "../../src/http/openapi/openapi.ts";
+import { createSystemClock } from "../../src/lib/clock.ts";
+import { createMetrics } from "../../src/metrics/metrics.ts";
 import { checkAnswer } from "./contract.ts";
 import { openTestServer } from "./test-server.ts";
 
@@ -25,6 +28,29 @@ describe("health", () => {
     ready = true;
     expect((await server.ask("GET", "/health/ready")).status).toBe(200);
     expect((await server.ask("HEAD", "/health/ready")).status).toBe(200);
+  });
+
+  test("ready shows the numbers behind a sentence where a check has any", async () => {
+    const values = { records: 3, bytes: 4096, oldestAgeSeconds: 1.5 };
+    const checks = [
+      { name: "spool", state: "degraded", detail: "3 deliveries wait", values },
+      { name: "cache", state: "ok", detail: "in process" },
+    ] as const;
+    await using server = openTestServer({ health: async () => ({ ready: true, checks }) });
+    expect((await server.ask("GET", "/health/ready")).json()).toEqual({ ready: true, checks });
+  });
+});
+
+describe("/metrics", () => {
+  test("answers the figures in Prometheus' format, to GET and HEAD", async () => {
+    const metrics = createMetrics({ clock: createSystemClock() });
+    metrics.countReceipt("kept");
+    await using server = openTestServer({ metrics: metrics.render });
+    const answer = await server.ask("GET", "/metrics");
+    expect([answer.status, answer.headers.get("content-type")]).toEqual([200, metricsContentType]);
+    expect(answer.body).toContain('social_sync_webhook_deliveries_total{receipt="kept"} 1\n');
+    expect((await server.ask("HEAD", "/metrics")).status).toBe(200);
+    expect((await server.ask("POST", "/metrics")).status).toBe(405);
   });
 });
 

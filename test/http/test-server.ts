@@ -19,6 +19,7 @@ export const emptyDependencies: HttpDependencies = {
   listMessages: async () => [],
   requestEnrichment: async () => null,
   health: async () => ({ ready: true, checks: [] }),
+  metrics: async () => "# HELP nothing Nothing.\n",
   version: "1.2.3",
 };
 
@@ -29,14 +30,15 @@ export function openTestServer(
 ) {
   const lines: LoggedLine[] = [];
   const log = createLog("debug", (level, message, context, fields) => lines.push({ level, message, context, fields }));
+  const clock = createSystemClock();
   const app = createHttpApp(
     { ...emptyDependencies, ...replaced },
-    { apiKeys: [], webhookBodyMax: 4 * 1024 * 1024, log, ...options },
+    { apiKeys: [], webhookBodyMax: 4 * 1024 * 1024, log, clock, ...options },
   );
   const server = openHttpServer(app, {
     hostname: options.hostname ?? "127.0.0.1",
     port: 0,
-    clock: createSystemClock(),
+    clock,
     lastRequestsMs: options.lastRequestsMs ?? 2000,
   });
   return {

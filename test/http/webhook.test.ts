@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { checkAnswer } from "./contract.ts";
 import { openTestServer } from "./test-server.ts";
 
 const path = "/webhooks/instagram";
@@ -29,8 +30,8 @@ describe("a delivery", () => {
   test("reaches receive() byte for byte, with its signature", async () => {
     const seen: { body: Uint8Array; signature: string | null }[] = [];
     await using server = openTestServer({
-      receive: async (body, signature) => {
-        seen.push({ body, signature });
+      receive: async (body, headers) => {
+        seen.push({ body, signature: headers.get("x-hub-signature-256") });
         return "kept";
       },
     });
@@ -63,6 +64,31 @@ describe("a delivery", () => {
     await using server = openTestServer({ receive: async () => "unavailable" });
     const answer = await server.ask("POST", path, { body: "{}" });
     expect([answer.status, answer.headers.get("retry-after")]).toEqual([503, "5"]);
+  });
+
+  test("that is refused many times is refused in the same words each time", async () => {
+    await using server = openTestServer({ receive: async () => "unavailable" });
+    const answers = await Promise.all(Array.from({ length: 50 }, () => server.ask("POST", path, { body: "{}" })));
+    expect(new Set(answers.map(({ status, body }) => `${status} ${body}`)).size).toBe(1);
+    expect(answers.every(({ headers }) => headers.get("retry-after") === "5")).toBe(true);
+  });
+
+  test("whose body takes longer than its time is a 408, and its bytes are not received", async () => {
+    let received = 0;
+    await using server = openTestServer(
+      {
+        receive: async () => {
+          received += 1;
+          return "kept";
+        },
+      },
+      { bodyMs: 50 },
+    );
+    const body = new ReadableStream({ start: (stream) => stream.enqueue(Buffer.from("a")) });
+    const request = new Request(`http://localhost${path}`, { method: "POST", body });
+    const answer = await server.app.fetch(request, () => null);
+    checkAnswer("POST", path, { status: answer.status, headers: answer.headers, body: await answer.text() });
+    expect([answer.status, received]).toEqual([408, 0]);
   });
 
   test("that meets a bug is a 503 too, so that Instagram sends it again, and is logged once without its text", async () => {

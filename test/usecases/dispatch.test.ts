@@ -8,7 +8,15 @@ import {
   parseParticipantId,
 } from "../../src/domain/ids.ts";
 import type { Clock } from "../../src/lib/clock.ts";
-import { createDispatcher, sweepEveryMs, waitingMax, windowMax, windowsInFlight } from "../../src/usecases/dispatch.ts";
+import {
+  createDispatcher,
+  queuedForMs,
+  queuedJobsMax,
+  waitingMax,
+  windowBoundMs,
+  windowMax,
+  windowsInFlight,
+} from "../../src/usecases/dispatch.ts";
 import type { EnrichResult } from "../../src/usecases/enrich.ts";
 import { createRecordingLog, systemClock } from "../support/test-repositories.ts";
 
@@ -29,19 +37,23 @@ function make(
   enrichOne: (id: ConversationId) => Promise<EnrichResult> | EnrichResult,
   due: () => ConversationId[] = () => [],
   clock: Clock = systemClock,
+  depth = 0,
 ) {
   const windows: number[] = [];
+  const signals: AbortSignal[] = [];
   const queued: { ids: readonly ConversationId[]; delayMs: number }[] = [];
   const stop = new AbortController();
   const recorded = createRecordingLog();
   let handle: (ids: readonly ConversationId[]) => Promise<void> = async () => {};
   const dispatcher = createDispatcher(
     {
-      enrich: async (asked) => {
+      enrich: async (asked, { signal }) => {
         windows.push(asked.length);
+        signals.push(signal);
         return new Map(await Promise.all(asked.map(async (id) => [id, await enrichOne(id)] as const)));
       },
       queue: {
+        depth: async () => depth,
         addLookups: async (asked, delayMs) => void queued.push({ ids: asked, delayMs }),
         work: (given) => {
           handle = given;
@@ -53,7 +65,7 @@ function make(
     },
     { stopTaking: stop.signal, abort: stop.signal },
   );
-  return { dispatcher, windows, queued, stop, work: (asked: ConversationId[]) => handle(asked), ...recorded };
+  return { dispatcher, windows, signals, queued, stop, work: (asked: ConversationId[]) => handle(asked), ...recorded };
 }
 
 describe("createDispatcher()", () => {
@@ -116,39 +128,60 @@ describe("createDispatcher()", () => {
     await dispatcher.settle();
   });
 
-  test("sweeps again every 30 s, until it is stopped", async () => {
-    let sweeps = 0;
-    const delays: number[] = [];
-    let next = () => {};
-    const clock: Clock = {
-      ...systemClock,
-      after: (delayMs, run) => {
-        delays.push(delayMs);
-        next = run;
-        return () => {};
-      },
-    };
-    const { dispatcher, stop } = make(
+  test("a sweep leaves alone whom the queue has, and takes up again whom it lost", async () => {
+    const virtual = { ms: 1_000 };
+    const { dispatcher, queued, stop } = make(
       () => done,
-      () => {
-        sweeps += 1;
-        return [];
-      },
-      clock,
+      () => ids(2),
+      { ...systemClock, monotonicMs: () => virtual.ms },
     );
-    dispatcher.start();
-    for (let round = 1; round <= 5; round++) {
-      await Bun.sleep(1);
-      expect(sweeps).toBe(round);
-      next();
-    }
-    expect(new Set(delays)).toEqual(new Set([sweepEveryMs]));
+    await dispatcher.sweep();
+    await dispatcher.sweep();
+    expect(queued).toHaveLength(1);
+    virtual.ms += queuedForMs;
+    await dispatcher.sweep();
+    expect(queued).toEqual([
+      { ids: ids(2), delayMs: 0 },
+      { ids: ids(2), delayMs: 0 },
+    ]);
     stop.abort();
-    await Bun.sleep(1);
-    const before = delays.length;
-    next();
-    await Bun.sleep(1);
-    expect(delays.length).toBe(before);
+    await dispatcher.settle();
+  });
+
+  test("a sweep adds nothing to a queue that is full: it would find the same people", async () => {
+    const { dispatcher, queued } = make(
+      () => done,
+      () => ids(2),
+      systemClock,
+      queuedJobsMax + 1,
+    );
+    await dispatcher.sweep();
+    expect(queued).toEqual([]);
+  });
+
+  test("a window that never ends is given up before its leases run out, and its people can be taken again", async () => {
+    const bounds: (() => void)[] = [];
+    const given = Promise.withResolvers<EnrichResult>();
+    const { dispatcher, windows, signals } = make(
+      () => given.promise,
+      () => [],
+      {
+        ...systemClock,
+        after: (delayMs, run) => {
+          expect(delayMs).toBe(windowBoundMs);
+          bounds.push(run);
+          return () => {};
+        },
+      },
+    );
+    dispatcher.wake([idOf(1)]);
+    expect(signals[0]?.aborted).toBe(false);
+    bounds[0]?.();
+    expect(signals[0]?.aborted).toBe(true);
+    given.resolve(done);
+    await dispatcher.settle();
+    dispatcher.wake([idOf(1)]);
+    expect(windows).toEqual([1, 1]);
   });
 
   test("a database that is away costs a line, and the next sweep takes over", async () => {

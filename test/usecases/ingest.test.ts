@@ -2,7 +2,10 @@ import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import { SyncError } from "../../src/domain/error.ts";
 import type { ConversationId } from "../../src/domain/ids.ts";
 import type { EventsRepository } from "../../src/repository/events.ts";
-import { createIngest, postsWaitingMax } from "../../src/usecases/ingest.ts";
+import type { SpoolReceipt, SpoolRecord } from "../../src/spool/spool.ts";
+import { bytesWaitingMax, commitBoundMs, createIngest, postsWaitingMax } from "../../src/usecases/ingest.ts";
+import { createStore } from "../../src/usecases/store.ts";
+import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
 import { createRecordingLog, openTestRepositories, systemClock } from "../support/test-repositories.ts";
 import { bytesOf, delivery, inbound, secret, sign } from "../support/webhook-bodies.ts";
 
@@ -12,32 +15,58 @@ const unavailable = () =>
 const refused = () =>
   new SyncError("statement_refused", "Cannot store the messages: Postgres refused the statement (22P05)");
 
+const signed = (body: Uint8Array, appSecret = secret) => new Headers({ "X-Hub-Signature-256": sign(body, appSecret) });
+
 describe("createIngest()", async () => {
   const db = await openTestRepositories();
   afterAll(() => db[Symbol.asyncDispose]());
   beforeEach(() => db.empty());
 
-  const make = (over: Partial<Pick<EventsRepository, "saveEvents" | "saveQuarantine">> = {}) => {
+  const make = (
+    over: Partial<Pick<EventsRepository, "saveEvents" | "saveQuarantine">> = {},
+    spoolAnswers: () => Promise<SpoolReceipt> = async () => "kept",
+    spoolFirst = false,
+  ) => {
     const wanted: ConversationId[] = [];
     const recorded = createRecordingLog();
     const saves: number[] = [];
+    const spooled: SpoolRecord[] = [];
+    const told = { spooled: 0, shed: 0 };
+    const store = createStore({
+      events: {
+        saveEvents: (events, deadlineMs) => {
+          saves.push(events.length);
+          return (over.saveEvents ?? db.events.saveEvents)(events, deadlineMs);
+        },
+        saveQuarantine: over.saveQuarantine ?? db.events.saveQuarantine,
+      },
+      onWanted: (ids) => wanted.push(...ids),
+      onQuarantined: () => {},
+      clock: systemClock,
+      log: recorded.log,
+    });
     const ingest = createIngest(
       {
-        events: {
-          saveEvents: (events, deadlineMs) => {
-            saves.push(events.length);
-            return (over.saveEvents ?? db.events.saveEvents)(events, deadlineMs);
+        store,
+        spool: {
+          append: (record) => {
+            spooled.push(record);
+            return spoolAnswers();
           },
-          saveQuarantine: over.saveQuarantine ?? db.events.saveQuarantine,
         },
-        onWanted: (ids) => wanted.push(...ids),
+        onSpooled: () => {
+          told.spooled += 1;
+        },
+        onShed: () => {
+          told.shed += 1;
+        },
         clock: systemClock,
         log: recorded.log,
       },
-      { appSecrets: ["another", secret] },
+      { appSecrets: ["another", secret], spoolFirst },
     );
-    const send = (body: Uint8Array) => ingest.receive(body, sign(body));
-    return { ingest, send, wanted, saves, ...recorded };
+    const send = (body: Uint8Array) => ingest.receive(body, signed(body));
+    return { ingest, send, wanted, saves, spooled, told, ...recorded };
   };
 
   test("says kept only once the rows are committed", async () => {
@@ -62,8 +91,8 @@ describe("createIngest()", async () => {
   test("stores nothing of an unsigned body", async () => {
     const { ingest, saves } = make();
     const body = delivery([inbound("111", "m1", t)]);
-    expect(await ingest.receive(body, null)).toBe("unsigned");
-    expect(await ingest.receive(body, sign(body, "wrong"))).toBe("unsigned");
+    expect(await ingest.receive(body, new Headers())).toBe("unsigned");
+    expect(await ingest.receive(body, signed(body, "wrong"))).toBe("unsigned");
     expect(saves).toEqual([]);
   });
 
@@ -110,44 +139,102 @@ describe("createIngest()", async () => {
     expect(messages()).toContain("Webhook item set aside: Postgres refused its row");
   });
 
-  test("answers unavailable while the database is away, and stores again when it is back", async () => {
+  test("while the database is away posts go to the spool, with every header but keys, until it is said to be back", async () => {
     let away = true;
-    const { send } = make({
+    const { ingest, send, spooled, saves, told } = make({
       saveEvents: (events, deadlineMs) =>
         away ? Promise.reject(unavailable()) : db.events.saveEvents(events, deadlineMs),
     });
     const body = delivery([inbound("111", "m1", t)]);
-    expect(await send(body)).toBe("unavailable");
-    away = false;
+    const headers = signed(body);
+    headers.set("Facebook-API-Version", "v23.0");
+    headers.set("Cookie", "private=1");
+    headers.set("Authorization", "Bearer private");
+    expect(await ingest.receive(body, headers)).toBe("kept");
+    expect(ingest.isAway()).toBe(true);
+    expect(spooled).toHaveLength(1);
+    expect(Buffer.from(spooled[0]?.body ?? [])).toEqual(Buffer.from(body));
+    expect(new Map(spooled[0]?.headers).get("facebook-api-version")).toBe("v23.0");
+    expect(JSON.stringify(spooled[0]?.headers)).not.toContain("private");
     expect(await send(body)).toBe("kept");
+    expect(saves).toEqual([1]); // the second post lost no time on the database
+    expect(told.spooled).toBe(2);
+    away = false;
+    ingest.resume();
+    expect(await send(body)).toBe("kept");
+    expect(spooled).toHaveLength(2);
     expect(await db.rows("conversations", "id")).toMatchObject([{ unread_count: 1 }]);
   });
 
-  test("a database that is only slow holds a post 3 s at most: the commit under way and its own share a bound each", async () => {
+  test("posts that wait when a commit fails go to the spool with it, none tries by itself", async () => {
+    const gate = Promise.withResolvers<void>();
+    const { send, saves, spooled } = make({
+      saveEvents: async () => {
+        await gate.promise;
+        throw unavailable();
+      },
+    });
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    const receipts: Promise<string>[] = [];
+    for (let n = 0; n < 6; n++) {
+      receipts.push(send(delivery([inbound("111", `m${n}`, t + n)])));
+      await turn();
+    }
+    gate.resolve();
+    expect(new Set(await Promise.all(receipts))).toEqual(new Set(["kept"]));
+    expect(spooled).toHaveLength(6);
+    expect(saves).toEqual([1, 1]); // the two commits under way
+  });
+
+  test.each(["full", "unwritable"] as const)("a spool that is %s means: send again", async (answer) => {
+    const { send, ingest } = make({ saveEvents: () => Promise.reject(unavailable()) }, async () => answer);
+    expect(await send(delivery([inbound("111", "m1", t)]))).toBe("unavailable");
+    expect(ingest.depth()).toBe(0);
+  });
+
+  test("a disk that does not answer holds a sender for its bound only, and its bytes stay counted", async () => {
+    const disk = Promise.withResolvers<SpoolReceipt>();
+    const { send, ingest } = make({ saveEvents: () => Promise.reject(unavailable()) }, () => disk.promise);
+    expect(await send(delivery([inbound("111", "m1", t)]))).toBe("unavailable");
+    expect(ingest.depth()).toBe(1);
+    disk.resolve("kept");
+    await Bun.sleep(1);
+    expect(ingest.depth()).toBe(0);
+  });
+
+  test("with a database that does not flush, every post goes to the spool and none to the database", async () => {
+    const { send, saves, spooled } = make({}, async () => "kept", true);
+    expect(await send(delivery([inbound("111", "m1", t)]))).toBe("kept");
+    expect(await send(Buffer.from("{"))).toBe("kept");
+    expect(saves).toEqual([]);
+    expect(spooled).toHaveLength(2);
+  });
+
+  test("a commit that splits has one bound for all of its statements, then its posts go to the spool", async () => {
     const virtual = { ms: 0 };
     const asked: number[] = [];
-    const ingest = createIngest(
-      {
-        events: {
-          // Every statement uses up all it was given, and then refuses a row, so that halves follow halves.
-          saveEvents: async (_, deadlineMs) => {
-            asked.push(deadlineMs);
-            virtual.ms += deadlineMs;
-            throw refused();
-          },
-          saveQuarantine: async () => {},
+    const store = createStore({
+      events: {
+        // Every statement uses up all it was given, and then refuses a row, so that halves follow halves.
+        saveEvents: async (_, deadlineMs) => {
+          asked.push(deadlineMs);
+          virtual.ms += deadlineMs;
+          throw refused();
         },
-        onWanted: () => {},
-        clock: { nowMs: () => t, monotonicMs: () => virtual.ms, soon: systemClock.soon },
-        log: createRecordingLog().log,
+        saveQuarantine: async () => {},
       },
-      { appSecrets: [secret] },
+      onWanted: () => {},
+      onQuarantined: () => {},
+      clock: { monotonicMs: () => virtual.ms },
+      log: createRecordingLog().log,
+    });
+    const deliveries = Array.from({ length: 20 }, (_, n) =>
+      parseWebhook(delivery([inbound("111", `m${n}`, t + n)]), t),
     );
-    const bodies = Array.from({ length: 20 }, (_, n) => delivery([inbound("111", `m${n}`, t + n)]));
-    const told = await Promise.all(bodies.map((body) => ingest.receive(body, sign(body))));
-    expect(told).toEqual(Array.from({ length: 20 }, () => "unavailable"));
-    expect(virtual.ms).toBeLessThanOrEqual(3_000);
-    expect(Math.max(...asked)).toBe(1_000);
+    const bounds = { statementMs: commitBoundMs, allMs: commitBoundMs };
+    expect(store.store(deliveries, bounds)).rejects.toMatchObject({ code: "storage_unavailable" });
+    expect(virtual.ms).toBe(commitBoundMs);
+    expect(asked).toEqual([commitBoundMs]);
   });
 
   test("keeps what it cannot read and says kept, so that Instagram does not send it for ever", async () => {
@@ -177,6 +264,15 @@ describe("createIngest()", async () => {
     gate.resolve();
     const told = await Promise.all(receipts);
     expect(told.filter((receipt) => receipt === "unavailable")).toHaveLength(11);
+  });
+
+  test("sheds load beyond the bytes that may wait", async () => {
+    const { ingest, send } = make({ saveEvents: () => new Promise(() => {}) });
+    const body = delivery([inbound("111", "m1", t, { text: "x".repeat(4_000_000) })]);
+    const fit = Math.floor(bytesWaitingMax / body.length);
+    for (let n = 0; n < fit; n++) void send(body);
+    expect(ingest.depth()).toBe(fit);
+    expect(await send(body)).toBe("unavailable");
   });
 
   test("no word of a message stands in the log", async () => {

@@ -36,6 +36,7 @@ export const responses = {
     },
   }),
   TooLarge: problem("The body is over the cap (4 MiB). Cut before it is read, the answer comes without a body."),
+  TooSlow: problem("The body took too long to arrive. The connection is closed."),
   Internal: problem("A bug of ours. Says nothing about its inside; the server's log does."),
   Unavailable: problem("The storage does not answer now.", retryAfter),
 } satisfies Readonly<Record<string, OpenApiResponse>>;

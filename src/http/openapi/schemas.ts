@@ -83,11 +83,22 @@ export const schemas = {
     ready: { type: "boolean" },
     checks: {
       type: "array",
-      items: closed("One part the daemon needs.", {
-        name: { type: "string" },
-        state: { type: "string", enum: ["ok", "degraded", "failed"] },
-        detail: { type: "string" },
-      }),
+      items: {
+        type: "object",
+        description: "One part the daemon needs.",
+        properties: {
+          name: { type: "string" },
+          state: { type: "string", enum: ["ok", "degraded", "failed"] },
+          detail: { type: "string" },
+          values: {
+            type: "object",
+            description: "The numbers behind the sentence, where there are any; units stand in their names.",
+            additionalProperties: { type: "number" },
+          },
+        },
+        required: ["name", "state", "detail"],
+        additionalProperties: false,
+      },
     },
   }),
   Problem: closed("What went wrong (RFC 9457).", {

@@ -1,3 +1,4 @@
+import { metricsContentType } from "../metrics-routes.ts";
 import type { OpenApiParameter, OpenApiPaths } from "./openapi-document.ts";
 import { answered, answerOf } from "./responses.ts";
 import { refTo } from "./schemas.ts";
@@ -42,6 +43,7 @@ export const servicePaths: OpenApiPaths = {
         "200": answered("Stored.", text, { type: "string", const: "ok" }),
         "400": answerOf("BadRequest"),
         "401": answerOf("Unsigned"),
+        "408": answerOf("TooSlow"),
         "413": answerOf("TooLarge"),
         "503": answerOf("Unavailable"),
       },
@@ -69,6 +71,22 @@ export const servicePaths: OpenApiPaths = {
             "application/problem+json": { schema: refTo("Problem") },
           },
         },
+        ...internal,
+      },
+    },
+  },
+  "/metrics": {
+    get: {
+      operationId: "metrics",
+      summary: "The daemon's figures, for Prometheus",
+      description: "The labels are closed words, never ids: the number of time series is fixed.",
+      tags: ["service"],
+      security: [{ bearer: [] }, {}],
+      responses: {
+        "200": answered("Prometheus' text format.", metricsContentType, { type: "string", pattern: "^# HELP " }),
+        "401": answerOf("Unauthorized"),
+        "403": answerOf("Forbidden"),
+        "503": answerOf("Unavailable"),
         ...internal,
       },
     },

@@ -1,0 +1,144 @@
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import type { Config } from "../config.ts";
+import { createHttpApp } from "../http/http-app.ts";
+import { openHttpServer } from "../http/http-server.ts";
+import { type Clock, endsWithin } from "../lib/clock.ts";
+import type { Log } from "../lib/log.ts";
+import { createMetrics } from "../metrics/metrics.ts";
+import { openLookupQueue } from "../queue/lookup-queue.ts";
+import { openRuntime } from "../runtime.ts";
+import { openSpool } from "../spool/spool.ts";
+import { createDispatcher, sweepEveryMs } from "../usecases/dispatch.ts";
+import { createDrain } from "../usecases/drain.ts";
+import { createIngest } from "../usecases/ingest.ts";
+import { createRetention } from "../usecases/retention.ts";
+import { createSchedules } from "../usecases/schedules.ts";
+import { createStore } from "../usecases/store.ts";
+import { answerHandshake } from "../webhook/answer-handshake.ts";
+import { describeDaemon } from "./daemon-text.ts";
+import { checkHealth } from "./health.ts";
+import { addSandboxAccounts, openBox, type SandboxWish } from "./sandbox-box.ts";
+import { countReceipts, watchDaemon } from "./watch-daemon.ts";
+
+/** Largest webhook body. Meta names 3 MB for WhatsApp and nothing for Instagram (meta-platform.md §1.3). */
+export const webhookBodyMax = 4 * 1024 * 1024;
+/** Lookups under way at a stop get this long before they are given up, and then this long to say so. */
+const lookupsLastMs = 8_000;
+const lookupsGiveUpMs = 2_000;
+/** How often a daemon asks whether the set's common work is due: a sweep is late by so much at most. */
+const scheduleTickMs = 5_000;
+/** What a schedule may still take at a stop: one statement. */
+const schedulesLastMs = 3_000;
+/** The spool's last batch gets this long at a stop; what is left is drained by the next start, or by another daemon. */
+const drainLastMs = 3_000;
+
+export type DaemonIo = {
+  clock: Clock;
+  log: Log;
+  version: string;
+  /** What the process uses: memory in bytes, processor time in seconds. */
+  usage: () => { readonly residentBytes: number; readonly cpuSeconds: number };
+};
+export type Daemon = Awaited<ReturnType<typeof openDaemon>>;
+
+/**
+ * Starts everything that `serve` runs: the shared runtime, the queue and its worker, the HTTP server and, where wished
+ * for, Instagram in a box. `close()` stops in order: no new requests → requests in flight → worker → database.
+ */
+export async function openDaemon(given: Config, wish: SandboxWish | null, { clock, log, version, usage }: DaemonIo) {
+  await using opening = new AsyncDisposableStack();
+  const place: { webhookUrl: string | null } = { webhookUrl: null };
+  const box = wish === null ? null : opening.use(await openBox(given, wish, place, { clock, log }));
+  const config = box?.config ?? given;
+  const runtime = opening.use(await openRuntime(config, { clock, log, role: "daemon" }));
+  if (box !== null && wish !== null) await addSandboxAccounts(runtime, box.sandbox, wish.accounts);
+
+  const queue = opening.use(await openLookupQueue(join(config.dataFolder, "queue"), { clock, log }));
+  const stopTaking = new AbortController();
+  const abort = new AbortController();
+  const { enrich, lookups, conversations, events, database } = runtime;
+  const dispatcher = createDispatcher(
+    { enrich, queue, lookups, clock, log },
+    { stopTaking: stopTaking.signal, abort: abort.signal },
+  );
+  opening.defer(async () => {
+    stopTaking.abort();
+    if (await endsWithin(clock, dispatcher.settle(), lookupsLastMs)) return;
+    abort.abort();
+    await endsWithin(clock, dispatcher.settle(), lookupsGiveUpMs);
+  });
+
+  const schedules = createSchedules(
+    { schedules: runtime.schedules, daemons: runtime.daemons, clock, log },
+    {
+      id: randomUUID(),
+      list: [
+        { name: "sweep", everyMs: sweepEveryMs, leaseMs: sweepEveryMs, run: dispatcher.sweep },
+        createRetention({ events: runtime.replays, clock, log }, { days: config.eventRetentionDays }),
+      ],
+      tickMs: scheduleTickMs,
+    },
+    { stopTaking: stopTaking.signal },
+  );
+  opening.defer(async () => {
+    stopTaking.abort();
+    await endsWithin(clock, schedules.settle(), schedulesLastMs);
+  });
+  const metrics = createMetrics({ clock });
+  opening.use(metrics.watchStalls());
+  const spool = opening.use(await openSpool({ ...config.spool, clock, log }));
+  const store = createStore({
+    events,
+    onWanted: dispatcher.wake,
+    onQuarantined: metrics.countQuarantined,
+    clock,
+    log,
+  });
+  const stopDraining = new AbortController();
+  const ingest = createIngest(
+    { store, spool, onSpooled: () => drain.wake(), onShed: metrics.countShed, clock, log },
+    { appSecrets: config.appSecrets, spoolFirst: database.flush !== null },
+  );
+  const drain = createDrain(
+    { spool, store, ingest, flush: database.flush, clock, log },
+    { stopTaking: stopDraining.signal },
+  );
+  opening.defer(async () => {
+    stopDraining.abort();
+    await drain.settle(drainLastMs);
+  });
+  watchDaemon(metrics, { ingest, spool, dispatcher, cache: runtime.cache, clock, usage });
+
+  const app = createHttpApp(
+    {
+      answerHandshake: (query) => answerHandshake(query, config.verifyToken),
+      receive: countReceipts(ingest.receive, metrics, clock),
+      listConversations: conversations.listConversations,
+      getConversation: conversations.getConversation,
+      listMessages: conversations.listMessages,
+      requestEnrichment: async (id) => {
+        if (!(await conversations.armLookup(id))) return null;
+        dispatcher.wake([id]);
+        return "accepted";
+      },
+      health: () => checkHealth(runtime, spool),
+      metrics: metrics.render,
+      version,
+    },
+    { apiKeys: config.apiKeys, webhookBodyMax, log, clock },
+  );
+  const server = opening.use(openHttpServer(app, { hostname: config.host, port: config.port, clock }));
+  place.webhookUrl = `${server.url}/webhooks/instagram`;
+  dispatcher.start();
+  drain.start();
+  schedules.start();
+  const owned = opening.move();
+  return {
+    url: server.url,
+    runtime,
+    sandbox: box?.sandbox ?? null,
+    describe: () => describeDaemon(runtime, server.url, version, box?.sandbox ?? null, wish),
+    close: () => owned.disposeAsync(),
+  };
+}

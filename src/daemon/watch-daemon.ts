@@ -1,0 +1,53 @@
+import type { ProfileCache } from "../cache/profile-cache.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Metrics } from "../metrics/metrics.ts";
+import type { Spool } from "../spool/spool.ts";
+import type { Dispatcher } from "../usecases/dispatch.ts";
+import type { Ingest } from "../usecases/ingest.ts";
+
+type Watched = {
+  ingest: Pick<Ingest, "depth">;
+  spool: Pick<Spool, "state">;
+  dispatcher: Pick<Dispatcher, "depth">;
+  cache: Pick<ProfileCache, "health">;
+  clock: Pick<Clock, "nowMs">;
+  usage: () => { readonly residentBytes: number; readonly cpuSeconds: number };
+};
+
+/** Shows in the metrics what the daemon's parts keep count of themselves. */
+export function watchDaemon(
+  { watch }: Pick<Metrics, "watch">,
+  { ingest, spool, dispatcher, cache, clock, usage }: Watched,
+): void {
+  watch("social_sync_posts_waiting", "Deliveries in memory that are not yet safe.", ingest.depth);
+  watch("social_sync_spool_records", "Deliveries that wait in the spool.", () => spool.state().records);
+  watch("social_sync_spool_bytes", "Bytes of the spool on disk.", () => spool.state().bytes);
+  watch("social_sync_spool_oldest_age_seconds", "How long the oldest of them has waited.", () => {
+    const { oldestReceivedAtMs } = spool.state();
+    return oldestReceivedAtMs === null ? 0 : Math.max(0, clock.nowMs() - oldestReceivedAtMs) / 1000;
+  });
+  watch(
+    "social_sync_spool_damaged_records",
+    "Places of the spool that could not be read.",
+    () => spool.state().damaged,
+  );
+  watch("social_sync_lookups_waiting", "People who wait in memory for a lookup.", dispatcher.depth);
+  watch("social_sync_cache_failures", "Failed calls of the cache.", () => cache.health().failures);
+  watch("process_resident_memory_bytes", "Memory of the process.", () => usage().residentBytes);
+  watch("process_cpu_seconds_total", "Processor time of the process.", () => usage().cpuSeconds);
+}
+
+/** The same receive(), counted. */
+export function countReceipts(
+  receive: Ingest["receive"],
+  metrics: Pick<Metrics, "countReceipt" | "observeWebhookSeconds">,
+  clock: Pick<Clock, "monotonicMs">,
+): Ingest["receive"] {
+  return async (body, headers) => {
+    const startMs = clock.monotonicMs();
+    const receipt = await receive(body, headers);
+    metrics.countReceipt(receipt);
+    metrics.observeWebhookSeconds((clock.monotonicMs() - startMs) / 1000);
+    return receipt;
+  };
+}
