@@ -23,9 +23,9 @@ import { countReceipts, watchDaemon } from "./watch-daemon.ts";
 
 /** Largest webhook body. Meta names 3 MB for WhatsApp and nothing for Instagram (meta-platform.md §1.3). */
 export const webhookBodyMax = 4 * 1024 * 1024;
-/** Lookups under way at a stop get this long before they are given up, and then this long to say so. */
-const lookupsLastMs = 8_000;
-const lookupsGiveUpMs = 2_000;
+/** Lookups under way at a stop get this long before they are given up, and then this long to say so: all of it within 5 s. */
+const lookupsLastMs = 3_000;
+const lookupsGiveUpMs = 500;
 /** How often a daemon asks whether the set's common work is due: a sweep is late by so much at most. */
 const scheduleTickMs = 5_000;
 /** What a schedule may still take at a stop: one statement. */

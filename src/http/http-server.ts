@@ -7,6 +7,9 @@ export const idleSecondsMax = 10;
 /** What requests in flight may still take once nothing new is taken. A delivery takes 3 s at most, so this is ample. */
 export const lastRequestsMsMax = 5000;
 
+/** From the stop on, requests are still taken for so long, each as the last of its connection. */
+export const lastAnswersMs = 200;
+
 export type HttpServerOptions = {
   readonly hostname: string;
   /** 0: a free one. */
@@ -19,7 +22,8 @@ export type HttpServer = ReturnType<typeof openHttpServer>;
 /** Listens. Throws `config_invalid` where the address cannot be listened on. */
 export function openHttpServer(app: HttpApp, options: HttpServerOptions) {
   const { hostname, port, clock, lastRequestsMs = lastRequestsMsMax } = options;
-  const server = listen(app, hostname, port);
+  let stopping = false;
+  const server = listen(app, hostname, port, () => stopping);
   let stopped: Promise<void> | null = null;
 
   /** Takes no new connection or request, lets the ones in flight end, and cuts what is not done in time. Ends once; never throws. */
@@ -29,9 +33,14 @@ export function openHttpServer(app: HttpApp, options: HttpServerOptions) {
         server.stop(true);
         resolve();
       });
-      server.stop().finally(() => {
-        cancel();
-        resolve();
+      // Bun closes a kept-alive connection at once, a request that it has not read yet included: so for a moment every
+      // answer says that it is the connection's last, and what was sent before the stop is read and answered.
+      stopping = true;
+      clock.after(lastAnswersMs, () => {
+        server.stop().finally(() => {
+          cancel();
+          resolve();
+        });
       });
     });
     return stopped;
@@ -45,7 +54,7 @@ export function openHttpServer(app: HttpApp, options: HttpServerOptions) {
   };
 }
 
-function listen(app: HttpApp, hostname: string, port: number) {
+function listen(app: HttpApp, hostname: string, port: number, isStopping: () => boolean) {
   try {
     return Bun.serve({
       hostname,
@@ -55,7 +64,10 @@ function listen(app: HttpApp, hostname: string, port: number) {
       idleTimeout: idleSecondsMax,
       // Over it Bun answers a bare 413 by itself, before the body is read where its length is declared.
       maxRequestBodySize: app.webhookBodyMax,
-      fetch: (request, bun) => app.fetch(request, (asked) => bun.requestIP(asked)?.address ?? null),
+      fetch: (request, bun) => {
+        const answer = app.fetch(request, (asked) => bun.requestIP(asked)?.address ?? null);
+        return isStopping() ? closeAfter(answer) : answer;
+      },
       error: (error) => app.answerError(new Request("http://localhost/"), error),
     });
   } catch (cause) {
@@ -63,6 +75,13 @@ function listen(app: HttpApp, hostname: string, port: number) {
     const why = inUse ? "another program listens there" : "the address cannot be used on this machine";
     throw new SyncError("config_invalid", `Cannot listen on ${hostname} port ${port}: ${why}`, { cause });
   }
+}
+
+/** The same answer, as the last of its connection. */
+async function closeAfter(answer: Response | Promise<Response>): Promise<Response> {
+  const response = await answer;
+  response.headers.set("Connection", "close");
+  return response;
 }
 
 /** The name to open in a browser: an address that means "all of them" is none. */
