@@ -7,7 +7,7 @@ import { compareRow, type Found } from "./difference.ts";
 import { foldMessage, type MessageChange, type MessageRow } from "./event-rows.ts";
 import { replayDeadlineMs } from "./replay-deadline.ts";
 
-/** Edits of one message that are read, those with the highest numbers. Instagram allows five. */
+/** Most edits of one message that are read. Instagram allows five. */
 export const editsMax = 100;
 
 /** A stored event with its item. */
