@@ -5,8 +5,11 @@ import { isatty, type WriteStream } from "node:tty";
 import { version } from "../package.json";
 import type { Io, Output } from "../src/cli/io.ts";
 import { createSystemClock } from "../src/lib/clock.ts";
-import { armFaultPoints, hasFaultPoints } from "../src/lib/fault-point.ts";
+import { armFaultPoints } from "../src/lib/fault-point.ts";
 import { main } from "../src/main.ts";
+
+/** True in a build of the fault harness, false in a release. */
+declare const FAULT_POINTS: boolean | undefined;
 
 /** Ctrl-C reaches a wrapper (npm, npx) and us, and the wrapper hands its own on: an echo this soon is the same one. */
 const signalEchoMs = 50;
@@ -110,7 +113,8 @@ const io: Io = {
   },
 };
 
-if (hasFaultPoints() && process.env.SOCIAL_SYNC_FAULT_POINTS)
+// Said here in full, since the bundler leaves out only what it sees to be false in this very file.
+if (typeof FAULT_POINTS !== "undefined" && FAULT_POINTS && process.env.SOCIAL_SYNC_FAULT_POINTS)
   armFaultPoints(process.env.SOCIAL_SYNC_FAULT_POINTS, {
     kill: () => process.kill(process.pid, "SIGKILL"),
     stall() {

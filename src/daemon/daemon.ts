@@ -114,6 +114,7 @@ export async function openDaemon(given: Config, wish: SandboxWish | null, { cloc
     {
       answerHandshake: (query) => answerHandshake(query, config.verifyToken),
       receive: countReceipts(ingest.receive, metrics, clock),
+      isFull: ingest.isFull,
       listConversations: conversations.listConversations,
       getConversation: conversations.getConversation,
       listMessages: conversations.listMessages,

@@ -46,7 +46,9 @@ function processOuterError(reply: Extract<GraphReply, { kind: "json" }>): Refusa
     return buildFailure(reply.httpStatus >= 500 ? "server_error" : "bad_answer", reply.httpStatus);
   }
   const answer = classifyError(error, reply.usage?.regainMs ?? null);
-  if (answer.kind === "absent") return { kind: "failed", reason: "unknown_code", evidence: answer.evidence };
+  // What is said of one person cannot be meant for all that were asked about.
+  const aboutOne = answer.kind === "absent" || (answer.kind === "failed" && answer.reason === "missing_or_forbidden");
+  if (aboutOne) return { kind: "failed", reason: "unknown_code", evidence: answer.evidence };
   if (answer.kind === "failed" && error.code === 100 && answer.reason === "bad_request") {
     return { kind: "blocked", reason: "proof_refused", evidence: answer.evidence };
   }

@@ -10,6 +10,8 @@ export type HttpDependencies = {
   answerHandshake: (query: URLSearchParams) => string | null;
   /** Verifies, parses and stores. The headers are the request's own: read from them at once, and keep none. */
   receive: (body: Uint8Array, headers: Headers) => Promise<"kept" | "unsigned" | "unavailable">;
+  /** Whether every delivery would be refused now: asked before a body is read. */
+  isFull: () => boolean;
   /** Latest first. `limit` is one more than a page shows (so up to 101): the extra row tells whether a page follows. */
   listConversations: (query: {
     accountId: string | null;

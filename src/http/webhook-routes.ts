@@ -14,7 +14,7 @@ const keptAnswer = { status: 200, headers: textHeaders } as const;
 
 /** The handshake, and the delivery for whoever calls Elysia directly; the server takes deliveries before Elysia. */
 export const webhookRoutes =
-  (receiveDelivery: (request: Request) => Promise<Response>): RoutesOf<"answerHandshake"> =>
+  (receiveDelivery: (request: Request) => Response | Promise<Response>): RoutesOf<"answerHandshake"> =>
   (dependencies) => [
     {
       method: "GET",
@@ -42,7 +42,7 @@ const refuseSlow = prepareProblem("too_slow", { Connection: "close" });
  * sends again.
  */
 export function createDeliveryReceiver(
-  dependencies: Pick<HttpDependencies, "receive">,
+  dependencies: Pick<HttpDependencies, "receive" | "isFull">,
   {
     webhookBodyMax,
     log,
@@ -51,9 +51,9 @@ export function createDeliveryReceiver(
   }: Pick<HttpOptions, "webhookBodyMax" | "clock" | "bodyMs"> & {
     log: Pick<Log, "error">;
   },
-): (request: Request) => Promise<Response> {
+): (request: Request) => Response | Promise<Response> {
   const readBody = createBodyReader(clock, bodyMs);
-  return async (request) => {
+  const receive = async (request: Request): Promise<Response> => {
     let body: Uint8Array | null;
     try {
       body = await readBody(request);
@@ -77,4 +77,6 @@ export function createDeliveryReceiver(
       return refuseForNow();
     }
   };
+  // Under a flood most answers are this one: it waits for nothing, not even for the body.
+  return (request) => (dependencies.isFull() ? refuseForNow() : receive(request));
 }

@@ -5,7 +5,7 @@
 declare const FAULT_POINTS: boolean | undefined;
 
 /** Where something may be made to happen. */
-export const faultPoints = ["commit", "committed", "spooled", "drained", "answered"] as const;
+export const faultPoints = ["commit", "committed", "spooled", "drained", "claimed", "answered", "saved"] as const;
 export type FaultPoint = (typeof faultPoints)[number];
 
 /** What happens there: the process dies, the call throws, the event loop stands still. */
@@ -27,11 +27,6 @@ export function armFaultPoints(text: string, acts: { readonly kill: () => void; 
     const run = act === "kill" ? acts.kill : act === "stall" ? acts.stall : fail;
     armed.set(known, { run, left: Number(count) });
   }
-}
-
-/** True in a build made for the fault harness. */
-export function hasFaultPoints(): boolean {
-  return typeof FAULT_POINTS !== "undefined" && FAULT_POINTS === true;
 }
 
 /** Passes a place. Nothing happens, unless this is the harness's build and the place is armed and due: then once. */

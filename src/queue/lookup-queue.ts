@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { Queue, shutdownManager, Worker } from "bunqueue/client";
 import { type ConversationId, parseConversationId } from "../domain/ids.ts";
@@ -28,7 +28,7 @@ export type LookupQueue = Awaited<ReturnType<typeof openLookupQueue>>;
 export async function openLookupQueue(folder: string, { clock, log }: { clock: Clock; log: Log }) {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const dataPath = join(folder, "queue.db");
-  const queue = new Queue<LookupJob>(queueName, { embedded: true, dataPath });
+  const queue = openQueue(dataPath, log);
   queue.setStallConfig({ maxStalls: stallsMax });
   let worker: Worker<LookupJob, null> | null = null;
 
@@ -76,4 +76,22 @@ export async function openLookupQueue(folder: string, { clock, log }: { clock: C
       shutdownManager();
     },
   };
+}
+
+/**
+ * Opens the file, or a new one where SQLite cannot read it any more: whom it held Postgres still knows. Throws where
+ * not even a new one can be made.
+ */
+function openQueue(dataPath: string, log: Pick<Log, "warn">): Queue<LookupJob> {
+  const open = () => new Queue<LookupJob>(queueName, { embedded: true, dataPath });
+  try {
+    return open();
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    if (!/^SQLITE_(CORRUPT|NOTADB)/.test(code)) throw error;
+    for (const end of ["", "-wal", "-shm"])
+      if (existsSync(`${dataPath}${end}`)) renameSync(`${dataPath}${end}`, `${dataPath}.damaged${end}`);
+    log.warn(`Lookup queue begun anew, its damaged file is set aside as ${dataPath}.damaged (${code})`, "LookupQueue");
+    return open();
+  }
 }

@@ -27,7 +27,7 @@ export const flushEveryMs = 10_000;
 export type DrainDependencies = {
   spool: Pick<Spool, "read" | "confirm" | "trim" | "adopt">;
   store: Store;
-  ingest: Pick<Ingest, "isAway" | "resume">;
+  ingest: Pick<Ingest, "isAway" | "isFlooded" | "resume">;
   /** Flushes what is committed; null where the database does so by itself with every commit. */
   flush: (() => Promise<void>) | null;
   clock: Pick<Clock, "monotonicMs" | "after">;
@@ -125,6 +125,10 @@ export function createDrain(
       awake = false;
       try {
         await adopt();
+        if (ingest.isFlooded()) {
+          await wait(clock, probeEveryMs, stopTaking);
+          continue;
+        }
         const worked = await step();
         await clean(false);
         if (!worked && ingest.isAway() && (await store.takesWrites(probeBoundMs))) ingest.resume();

@@ -13,6 +13,7 @@ import {
 } from "../domain/profile.ts";
 import type { GraphClient } from "../graph/graph-client.ts";
 import type { Clock } from "../lib/clock.ts";
+import { passFaultPoint } from "../lib/fault-point.ts";
 import type { Log } from "../lib/log.ts";
 import type { AccountsRepository } from "../repository/accounts.ts";
 import type { LookupsRepository } from "../repository/lookups.ts";
@@ -62,11 +63,14 @@ export function createEnrich(dependencies: EnrichDependencies) {
       if (claim.kind === "done")
         log.debug(`Conversation ${claim.conversationId} already has participant profile data`, "ConversationService");
     }
+    passFaultPoint("claimed");
     const byAccount = Map.groupBy(taken, (lookup) => lookup.accountId);
     await Promise.all(
       [...byAccount].map(async ([accountId, group]) => {
         const outcomes = await lookUp(dependencies, accountId, group, options);
+        passFaultPoint("answered");
         const saved = new Set(await lookups.saveOutcomes(outcomes));
+        passFaultPoint("saved");
         for (const { lookup, outcome } of outcomes) {
           results.set(lookup.conversationId, outcome);
           logOutcome(log, lookup, outcome, saved.has(lookup.conversationId));

@@ -8,8 +8,17 @@ import type { Store } from "./store.ts";
 
 /** Events of one commit: more would hold its rows' locks long; a full delivery of Meta's has up to 1,000. */
 export const eventsPerCommitMax = 2_000;
-/** Posts that may wait for their commit or for the disk. Beyond that Meta is told to come again, before memory grows without bound. */
-export const postsWaitingMax = 4_096;
+/**
+ * Posts that may wait for their commit: what two commits under way and the next one carry, some 150 ms of work. More
+ * of them go to the spool, which takes a multiple of what the database does.
+ */
+export const postsCommittingMax = 1_024;
+/** Posts that may wait for the disk. Beyond that Meta is told to come again, before memory and waiting grow without bound. */
+export const postsSpoolingMax = 2_048;
+/** A flood is over once fewer than this wait for the disk. */
+const floodEndsBelow = 64;
+/** A spool that had no room is left alone for so long in a flood: the database takes what it can. */
+const spoolAvoidedMs = 1_000;
 /** Bytes of bodies that may wait, for the same reason: some few deliveries are megabytes. */
 export const bytesWaitingMax = 64 * 1024 * 1024;
 /** Commits under way at once: while Postgres flushes one, the posts read meanwhile are on their way. A third only makes them smaller. */
@@ -52,18 +61,34 @@ export type Ingest = ReturnType<typeof createIngest>;
 /**
  * Makes the way in: verify the bytes, read them, store them, and only then say `kept`. Posts of one turn of the event
  * loop share a commit, and so do posts that wait for one. Where the database is away, slow or full, they are flushed to
- * the spool instead, until `resume()` says that it takes them again. No Graph, cache or queue call stands in between.
+ * the spool instead, until `resume()` says that it takes them again; and so are those beyond what it can follow. No Graph, cache or queue call stands in between.
  */
 export function createIngest(
   { store, spool, onSpooled, onShed, clock, log }: IngestDependencies,
   { appSecrets, spoolFirst }: IngestOptions,
 ) {
   let waiting: Post[] = [];
-  /** Posts that are in memory and not yet safe, wherever they wait. */
-  const held = { posts: 0, bytes: 0 };
+  /** Posts that are in memory and not yet safe: those that wait for their commit, those that wait for the disk. */
+  const held = { committing: 0, spooling: 0, bytes: 0 };
   let commitsInFlight = 0;
   let scheduled = false;
   let away = false;
+  let flooded = false;
+  let spoolAvoidedUntilMs = 0;
+
+  /**
+   * A flood: more comes than the database follows. Then everything goes to the spool, which costs this thread half of
+   * what a commit does, until the flood is over; unless the spool has just refused one.
+   */
+  const isFlooded = (): boolean => {
+    if (held.committing >= postsCommittingMax) flooded = true;
+    else if (held.committing === 0 && held.spooling < floodEndsBelow) flooded = false;
+    return flooded && clock.monotonicMs() >= spoolAvoidedUntilMs;
+  };
+  const goesToSpool = (): boolean => spoolFirst || away || isFlooded();
+  const isFull = (bytes: number): boolean =>
+    held.bytes + bytes > bytesWaitingMax ||
+    (goesToSpool() ? held.spooling >= postsSpoolingMax : held.committing >= postsCommittingMax);
 
   /** Commits what waits, again and again until nothing does. Never rejects. */
   const commitAll = async () => {
@@ -108,20 +133,23 @@ export function createIngest(
     away = true;
     const all = [...posts, ...waiting];
     waiting = [];
-    for (const post of all) void keepInSpool(post).then(post.settle);
+    for (const post of all) void keepInSpool(post).then(post.settle, () => post.settle("unavailable"));
   };
 
   const keepInSpool = async ({ body, headers, receivedAtMs }: Omit<Post, "parsed" | "settle">): Promise<Receipt> => {
     const record: SpoolRecord = { receivedAtMs, headers: [...headers].filter(([name]) => isKept(name)), body };
-    held.posts += 1;
+    held.spooling += 1;
     held.bytes += body.length;
     // What the disk still has in hand stays counted, whether or not its sender was told to come again.
     const appended = spool.append(record).finally(() => {
-      held.posts -= 1;
+      held.spooling -= 1;
       held.bytes -= body.length;
     });
     if (!(await endsWithin(clock, appended, spoolBoundMs))) return "unavailable";
-    if ((await appended) !== "kept") return "unavailable";
+    if ((await appended) !== "kept") {
+      spoolAvoidedUntilMs = clock.monotonicMs() + spoolAvoidedMs;
+      return "unavailable";
+    }
     passFaultPoint("spooled");
     onSpooled();
     return "kept";
@@ -131,10 +159,10 @@ export function createIngest(
     const parsed = parseWebhook(post.body, post.receivedAtMs);
     logQuarantined(log, parsed);
     const receipt = Promise.withResolvers<Receipt>();
-    held.posts += 1;
+    held.committing += 1;
     held.bytes += post.body.length;
     const settle = (told: Receipt) => {
-      held.posts -= 1;
+      held.committing -= 1;
       held.bytes -= post.body.length;
       receipt.resolve(told);
     };
@@ -150,23 +178,31 @@ export function createIngest(
   return {
     /** Takes one delivery. Answers once it is committed or flushed to the spool, or refused. Never rejects. */
     receive(body: Uint8Array, headers: Headers): Promise<Receipt> {
-      if (held.posts >= postsWaitingMax || held.bytes + body.length > bytesWaitingMax) {
+      if (isFull(body.length)) {
         onShed();
         return Promise.resolve("unavailable");
       }
       if (!verifySignature(body, headers.get("x-hub-signature-256"), appSecrets)) return Promise.resolve("unsigned");
       const post = { body, headers, receivedAtMs: clock.nowMs() };
-      return spoolFirst || away ? keepInSpool(post) : keepInDatabase(post);
+      return goesToSpool() ? keepInSpool(post) : keepInDatabase(post);
+    },
+    /** Whether a delivery would be refused now: known before its body is read, so that refusing costs next to nothing. */
+    isFull: () => {
+      if (!isFull(0)) return false;
+      onShed();
+      return true;
     },
     /** The database takes messages again: posts go to it once more. */
     resume(): void {
       if (away) log.log("Postgres takes messages again", context);
       away = false;
     },
+    /** Whether more comes than the database follows: the spool is not drained meanwhile. */
+    isFlooded,
     /** Whether posts go to the spool because the database failed. */
     isAway: () => away,
     /** Posts in memory that are not yet safe. */
-    depth: () => held.posts,
+    depth: () => held.committing + held.spooling,
   };
 }
 

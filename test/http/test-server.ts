@@ -14,6 +14,7 @@ export type Seen = SeenAnswer & { json: () => Record<string, unknown> };
 export const emptyDependencies: HttpDependencies = {
   answerHandshake: () => null,
   receive: async () => "kept",
+  isFull: () => false,
   listConversations: async () => [],
   getConversation: async () => null,
   listMessages: async () => [],

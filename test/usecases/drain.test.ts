@@ -50,7 +50,7 @@ describe("createDrain()", async () => {
   const make = (bodies: readonly Uint8Array[], { save = db.events.saveEvents, flush }: Over = {}) => {
     const recorded = createRecordingLog();
     const list = createListSpool(bodies);
-    const state = { away: true, resumed: 0 };
+    const state = { away: true, flooded: false, resumed: 0 };
     const store = createStore({
       events: { saveEvents: save, saveQuarantine: db.events.saveQuarantine },
       onWanted: () => {},
@@ -61,6 +61,7 @@ describe("createDrain()", async () => {
     const stop = new AbortController();
     const ingest = {
       isAway: () => state.away,
+      isFlooded: () => state.flooded,
       resume: () => {
         state.away = false;
         state.resumed += 1;
@@ -162,6 +163,17 @@ describe("createDrain()", async () => {
     expect(seen.trims).toBe(0);
     await end();
     expect(order).toEqual(["flush", "trim"]);
+  });
+
+  test("waits while more comes than the database follows", async () => {
+    const { drain, seen, state, end } = make(bodiesOf(3));
+    state.flooded = true;
+    drain.start();
+    await Bun.sleep(250);
+    expect(seen.confirmed).toBe(0);
+    state.flooded = false;
+    await until(() => seen.confirmed === 3, 5_000);
+    await end();
   });
 
   test("a stop with the database away ends in time and leaves the rest", async () => {

@@ -3,7 +3,13 @@ import { SyncError } from "../../src/domain/error.ts";
 import type { ConversationId } from "../../src/domain/ids.ts";
 import type { EventsRepository } from "../../src/repository/events.ts";
 import type { SpoolReceipt, SpoolRecord } from "../../src/spool/spool.ts";
-import { bytesWaitingMax, commitBoundMs, createIngest, postsWaitingMax } from "../../src/usecases/ingest.ts";
+import {
+  bytesWaitingMax,
+  commitBoundMs,
+  createIngest,
+  postsCommittingMax,
+  postsSpoolingMax,
+} from "../../src/usecases/ingest.ts";
 import { createStore } from "../../src/usecases/store.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
 import { createRecordingLog, openTestRepositories, systemClock } from "../support/test-repositories.ts";
@@ -250,26 +256,58 @@ describe("createIngest()", async () => {
     expect(wanted).toEqual(["17849999999999999_111" as ConversationId]);
   });
 
-  test(`sheds load beyond ${postsWaitingMax} waiting posts instead of growing without bound`, async () => {
-    const gate = Promise.withResolvers<void>();
-    const { ingest, send } = make({
-      saveEvents: async () => {
-        await gate.promise;
-        return { inserted: 0, known: [], wanted: [] };
+  test("beyond the posts that may wait for their commit all go to the spool, beyond those of the disk they are refused, until the flood is over", async () => {
+    const database = Promise.withResolvers<void>();
+    const disk = Promise.withResolvers<SpoolReceipt>();
+    const { ingest, send, spooled, told } = make(
+      {
+        saveEvents: async () => {
+          await database.promise;
+          return { inserted: 0, known: [], wanted: [] };
+        },
       },
-    });
+      () => disk.promise,
+    );
     const body = delivery([inbound("111", "m1", t)]);
-    const receipts = Array.from({ length: postsWaitingMax + 11 }, () => send(body));
-    expect(ingest.depth()).toBe(postsWaitingMax);
-    gate.resolve();
-    const told = await Promise.all(receipts);
-    expect(told.filter((receipt) => receipt === "unavailable")).toHaveLength(11);
+    const receipts = Array.from({ length: postsCommittingMax + postsSpoolingMax }, () => send(body));
+    expect(spooled).toHaveLength(postsSpoolingMax);
+    expect([ingest.isFull(), ingest.isFlooded()]).toEqual([true, true]);
+    expect(await send(body)).toBe("unavailable");
+    expect(told.shed).toBe(2);
+    expect(ingest.depth()).toBe(postsCommittingMax + postsSpoolingMax);
+    database.resolve();
+    disk.resolve("kept");
+    expect(new Set(await Promise.all(receipts))).toEqual(new Set(["kept"]));
+    expect([ingest.isFull(), ingest.isFlooded(), ingest.depth()]).toEqual([false, false, 0]);
+    expect(await send(body)).toBe("kept");
+    expect(spooled).toHaveLength(postsSpoolingMax);
+  });
+
+  test("a flood with a spool that has no room is the database's as far as it goes", async () => {
+    const database = Promise.withResolvers<void>();
+    const { send, saves } = make(
+      {
+        saveEvents: async () => {
+          await database.promise;
+          return { inserted: 0, known: [], wanted: [] };
+        },
+      },
+      async () => "full",
+    );
+    const body = delivery([inbound("111", "m1", t)]);
+    const receipts = Array.from({ length: postsCommittingMax }, () => send(body));
+    expect(await send(body)).toBe("unavailable"); // the spool said full
+    expect(await send(body)).toBe("unavailable"); // as many as may wait do so
+    database.resolve();
+    expect(new Set(await Promise.all(receipts))).toEqual(new Set(["kept"]));
+    expect(await send(body)).toBe("kept");
+    expect(saves.at(-1)).toBe(1);
   });
 
   test("sheds load beyond the bytes that may wait", async () => {
     const { ingest, send } = make({ saveEvents: () => new Promise(() => {}) });
     const body = delivery([inbound("111", "m1", t, { text: "x".repeat(4_000_000) })]);
-    const fit = Math.floor(bytesWaitingMax / body.length);
+    const fit = Math.floor(bytesWaitingMax / body.length); // fewer than the posts that may wait
     for (let n = 0; n < fit; n++) void send(body);
     expect(ingest.depth()).toBe(fit);
     expect(await send(body)).toBe("unavailable");
