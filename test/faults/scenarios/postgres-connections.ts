@@ -1,0 +1,93 @@
+/** Row 14: somebody else holds every connection that Postgres has (53300). */
+import postgres, { type Sql } from "postgres";
+import { waitUntil } from "../../support/bounded-wait.ts";
+import { openRig } from "../rig.ts";
+import type { Scenario } from "../scenario.ts";
+import { countInServerLog, finish, repeatOutage, startLoad } from "../under-load.ts";
+
+const batchMax = 10;
+const connectionsMax = 24; // Room for the daemon's 8, the harness's own and those that Postgres holds back.
+const takenMs = 2_000;
+const takeMsMax = 10_000;
+
+export const postgresConnections: Scenario = {
+  name: "postgres-connections",
+  fault: "all of Postgres's connections taken by another client, the daemon's own cut",
+  rows: [14],
+  cycles: { short: 1, long: 10 },
+  timeoutMs: 60_000,
+  async run(context) {
+    await using rig = await openRig({
+      seed: context.seed,
+      batchMax,
+      postgres: { max_connections: String(connectionsMax) },
+    });
+    await rig.daemon.start();
+    const load = startLoad(rig, { lanes: 8, perSecond: 150 });
+    let hogs: Sql[] = [];
+    let [before, refused] = [0, 0];
+    const release = async () => {
+      const held = hogs;
+      hogs = [];
+      await Promise.all(held.map((one) => one.end({ timeout: 0 })));
+    };
+    /** Cuts whoever is not ours and takes what gets free, until the daemon has nothing left. */
+    const takeAll = async (): Promise<boolean> => {
+      await rig.sql`
+        select pg_terminate_backend(pid) from pg_stat_activity
+        where backend_type = 'client backend' and pid <> pg_backend_pid() and application_name not in (${hogName}, ${rigName})`;
+      while (await takeOne(rig.postgres.url, hogs));
+      const [row] = await rig.sql<{ others: number }[]>`
+        select count(*)::int as others from pg_stat_activity
+        where backend_type = 'client backend' and pid <> pg_backend_pid() and application_name not in (${hogName}, ${rigName})`;
+      return row?.others === 0;
+    };
+    try {
+      const outages = await repeatOutage(rig, context, {
+        peaceMs: () => 500,
+        breakIt: async () => {
+          // What the harness asks with stays its own while it cuts the others.
+          await rig.sql.unsafe(`set application_name = '${rigName}'`);
+          await waitUntil(takeAll, takeMsMax, "Cannot take every connection of Postgres: the daemon keeps some");
+          before = countInServerLog(rig, refusal);
+        },
+        brokenMs: () => takenMs,
+        mendIt: async () => {
+          refused += countInServerLog(rig, refusal) - before;
+          await release();
+        },
+        acknowledgedMsMax: 1_000,
+        storedMsMax: 3_000,
+      });
+      return await finish(rig, load, {
+        ...outages,
+        broken: [...outages.broken, ...(refused > 0 ? [] : ["The daemon was never refused a connection"])],
+      });
+    } finally {
+      await release();
+    }
+  },
+};
+
+/** What a superuser is told; others are refused a little earlier. */
+const refusal = "sorry, too many clients already";
+const hogName = "hog";
+const rigName = "rig";
+
+/** Takes one more connection; answers whether there was one. */
+async function takeOne(url: string, held: Sql[]): Promise<boolean> {
+  const one = postgres(url, {
+    max: 1,
+    connect_timeout: 5,
+    connection: { application_name: hogName },
+    onnotice: () => {},
+  });
+  try {
+    await one`select 1`;
+    held.push(one);
+    return true;
+  } catch {
+    await one.end({ timeout: 0 });
+    return false;
+  }
+}
