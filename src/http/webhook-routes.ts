@@ -36,6 +36,9 @@ const refuseForNow = prepareProblem("unavailable");
 /** The rest of the body would still come in: Bun closes the connection with this answer. */
 const refuseSlow = prepareProblem("too_slow", { Connection: "close" });
 
+/** Bytes of bodies that may be on their way in: anybody can begin one, signed or not. */
+export const bytesArrivingMax = 64 * 1024 * 1024;
+
 /**
  * Answers one delivery: 200 kept · 401 unsigned · 408 too slow · 413 too large · 503 try again. Nothing stands between
  * the bytes and `receive`. Never throws: a bug in there must not become a lost message, so it is a 503 and Instagram
@@ -77,6 +80,17 @@ export function createDeliveryReceiver(
       return refuseForNow();
     }
   };
+  let arrivingBytes = 0;
+  /** Counts what is on its way by what its sender declares, or by the most it may be: a body is held until it is whole. */
+  const receiveCounted = (request: Request): Response | Promise<Response> => {
+    const declared = Number(request.headers.get("content-length") ?? webhookBodyMax);
+    const bytes = Number.isSafeInteger(declared) && declared >= 0 ? declared : webhookBodyMax;
+    if (arrivingBytes + bytes > bytesArrivingMax) return refuseForNow();
+    arrivingBytes += bytes;
+    return receive(request).finally(() => {
+      arrivingBytes -= bytes;
+    });
+  };
   // Under a flood most answers are this one: it waits for nothing, not even for the body.
-  return (request) => (dependencies.isFull() ? refuseForNow() : receive(request));
+  return (request) => (dependencies.isFull() ? refuseForNow() : receiveCounted(request));
 }

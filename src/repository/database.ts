@@ -6,6 +6,8 @@ import { isConnectionError, isRetryable, isStalePlan, readStorageError } from ".
 
 /** Connections of one process. Two write (webhook, outcomes), the rest read; a daemon set shares Postgres's own limit. */
 export const connectionsMax = 8;
+/** A new connection's handshake, in ms: five turns with a server that is half a second away. */
+export const connectMs = 5_000;
 /** postgres.js can wait for ever on a frozen server: every statement has this bound of ours unless it names another. */
 export const statementDeadlineMs = 2_500;
 /** The embedded database runs in this very thread and cannot hang on a network: only a bound against a bug. */
@@ -37,7 +39,7 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
     embedded === null
       ? postgres(url ?? "", {
           max: connectionsMax,
-          connect_timeout: 3,
+          connect_timeout: connectMs / 1_000,
           idle_timeout: 300,
           fetch_types: false,
           onnotice() {},
@@ -51,10 +53,13 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
           ...{ socket: embedded.socket }, // postgres.js takes it, its types do not know it
         });
   let pool = connect();
+  /** When the pool was made, and whether it has answered yet: a server that is only slow is given time to let it in. */
+  let made = { atMs: clock.monotonicMs(), hasAnswered: false };
 
   const recycle = (broken: typeof pool) => {
     if (pool !== broken || embedded !== null) return;
     pool = connect();
+    made = { atMs: clock.monotonicMs(), hasAnswered: false };
     log.debug("Database connections renewed", "Database");
     broken.end({ timeout: 0 }).catch(() => {});
   };
@@ -70,7 +75,11 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
       const used = pool;
       const pending = used.unsafe<R[]>(text, [...parameters], { prepare });
       try {
-        if (await endsWithin(clock, pending, boundMs)) return await pending;
+        if (await endsWithin(clock, pending, boundMs)) {
+          if (used === pool) made.hasAnswered = true;
+          return await pending;
+        }
+        if (made.hasAnswered || clock.monotonicMs() - made.atMs >= connectMs) recycle(used);
         throw new SyncError("storage_unavailable", `Cannot ${action}: the database did not answer in time`);
       } catch (error) {
         if (isRetryable(error) && attempt <= conflictRetriesMax) continue;
@@ -78,7 +87,7 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
           recycle(used);
           continue;
         }
-        if (error instanceof SyncError || isConnectionError(error)) recycle(used);
+        if (isConnectionError(error)) recycle(used);
         throw readStorageError(error, action);
       }
     }

@@ -14,8 +14,12 @@ export const drainBytesMax = 1024 * 1024;
 /** A commit of the drain; nobody waits for its answer. It doubles where one record alone does not get through. */
 export const drainBoundMs = 5_000;
 export const drainBoundMsMax = 60_000;
-/** While the database is away the drain is also the probe, and must see quickly that it is back. */
+/**
+ * While the database is away the drain is also the probe, and must see quickly that it is back; but one that is only
+ * slow needs seconds for a new connection alone, so each probe that fails gives the next one twice the time.
+ */
 const probeBoundMs = 1_000;
+const probeBoundMsMax = 8_000;
 const probeEveryMs = 100;
 /** How long the drain sleeps where nothing wakes it: for what only time brings. */
 const idleMs = 1_000;
@@ -50,6 +54,7 @@ export function createDrain(
   let ended: Promise<void> = Promise.resolve();
   let recordsMax = drainRecordsMax;
   let boundMs = drainBoundMs;
+  let probeMs = probeBoundMs;
   const last = { adoptedMs: clock.monotonicMs(), flushedMs: clock.monotonicMs() };
   let unflushed = false;
 
@@ -64,7 +69,7 @@ export function createDrain(
 
   const apply = async (batch: SpoolBatch): Promise<void> => {
     const parsed = batch.records.map(({ body, receivedAtMs }) => parseWebhook(body, receivedAtMs));
-    const allMs = ingest.isAway() ? probeBoundMs : boundMs;
+    const allMs = ingest.isAway() ? probeMs : boundMs;
     try {
       await store.store(parsed, { statementMs: allMs, allMs });
     } catch (error) {
@@ -93,6 +98,7 @@ export function createDrain(
       // Perhaps one of them is the trouble: fewer at once, and one alone gets more time.
       if (recordsMax === 1) boundMs = Math.min(drainBoundMsMax, boundMs * 2);
       recordsMax = Math.max(1, recordsMax >> 1);
+      probeMs = Math.min(probeBoundMsMax, probeMs * 2);
       throw error;
     }
     passFaultPoint("drained");
@@ -100,6 +106,7 @@ export function createDrain(
     unflushed = true;
     recordsMax = Math.min(drainRecordsMax, recordsMax * 2);
     boundMs = drainBoundMs;
+    probeMs = probeBoundMs;
     ingest.resume();
     return true;
   };

@@ -138,7 +138,7 @@ export async function repeatOutage(
     const first = await waitForStored(rig, mending.atMs, outage.storedMsMax + mendedMs - mending.ms);
     // The daemon may get in before the harness has seen that the server works.
     stored.push(first === null ? null : Math.max(0, first - (mendedMs - mending.ms)));
-    acknowledged.push(rig.ledger.firstAckAfter(mendedMs));
+    acknowledged.push(await waitForAcknowledged(rig, mendedMs, outage.acknowledgedMsMax));
     gaps.push(rig.ledger.worstGapWithin(brokenMs, performance.now()));
     done += 1;
     if (done % cyclesPerWord === 0)
@@ -163,6 +163,15 @@ export async function waitForStored(rig: Rig, sinceMs: number, msMax: number): P
   for (;;) {
     const ms = await firstStoredAfter(rig, sinceMs);
     if (ms !== null || Date.now() - sinceMs > msMax) return ms;
+    await Bun.sleep(storedPollMs);
+  }
+}
+
+/** Ms from the moment to the first 200 after it; null where none comes within `msMax`. */
+async function waitForAcknowledged(rig: Rig, sinceMs: number, msMax: number): Promise<number | null> {
+  for (;;) {
+    const ms = rig.ledger.firstAckAfter(sinceMs);
+    if (ms !== null || performance.now() - sinceMs > msMax) return ms;
     await Bun.sleep(storedPollMs);
   }
 }
