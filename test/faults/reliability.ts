@@ -80,18 +80,15 @@ function putTable(readme: string, table: string): string {
   return `${readme.slice(0, from + marks.start.length)}\n\n${table}\n\n${readme.slice(to)}`;
 }
 
-/** The table as Markdown, columns padded as the formatter would. Pure. */
+/** The table as Markdown, columns padded as the formatter would; what else was measured stands in the record. Pure. */
 export function buildTable(entries: readonly ReliabilityEntry[]): string {
   const whole = (value: number) => value.toLocaleString("en-US");
   const rows = entries.map((entry) => [
     `${entry.fault} (\`${entry.name}\`)`,
     ...[entry.cycles, entry.acknowledged, entry.lost, entry.doubled].map(whole),
-    Object.entries(entry.notes)
-      .map(([name, value]) => `${name}: ${typeof value === "number" ? whole(value) : value}`)
-      .join(" · "),
     `\`${entry.commit}\`, ${entry.date}`,
   ]);
-  const headings = ["fault", "cycles", "events acknowledged", "lost", "doubled", "measured", "commit"];
+  const headings = ["fault", "cycles", "events acknowledged", "lost", "doubled", "commit"];
   const isNumber = (column: number) => column >= 1 && column <= 4;
   const widths = headings.map((_, column) =>
     Math.max(4, ...[headings, ...rows].map((row) => row[column]?.length ?? 0)),

@@ -65,6 +65,8 @@ async function main(args: readonly string[]): Promise<number> {
     const startedMs = performance.now();
     const result = await runOne(scenario, asked, interrupted.signal);
     results.push({ scenario, result });
+    // At once: a run of an hour that is interrupted keeps what it has found.
+    if (asked.write && !interrupted.signal.aborted) writeReliability([{ scenario, result }], { seed: asked.seed });
     const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
     process.stdout.write(`${result.broken.length === 0 ? "held  " : "BROKEN"} ${scenario.name}, ${seconds} s\n`);
     for (const [name, value] of Object.entries(result.notes)) process.stdout.write(`         ${name}: ${value}\n`);
@@ -75,7 +77,6 @@ async function main(args: readonly string[]): Promise<number> {
     }
   }
   printTable(results);
-  if (asked.write && !interrupted.signal.aborted) writeReliability(results, { seed: asked.seed });
   return interrupted.signal.aborted || results.some(({ result }) => result.broken.length > 0) ? 1 : 0;
 }
 

@@ -27,7 +27,7 @@ const graphMs = 150; // So that lookups are under way when it happens.
 const faults: readonly { readonly arm: string; readonly outcome: "lives" | "dies" | "stalls" }[] = [
   // The stalls first: then whoever is asked for twice was taken from somebody.
   { arm: "commit=stall@#", outcome: "stalls" },
-  { arm: "commit=throw@#,drained=stall@1", outcome: "stalls" },
+  { arm: "commit=throw@2,drained=stall@1", outcome: "stalls" },
   { arm: "commit=throw@#", outcome: "lives" },
   { arm: "commit=kill@#", outcome: "dies" },
   { arm: "committed=throw@#", outcome: "lives" },
