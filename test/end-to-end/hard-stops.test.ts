@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import postgres from "postgres";
-import { ask, openFolder, runProgram, startDaemon, until } from "../support/program.ts";
+import { ask, openFolder, runProgram, startDaemon, startProgram, until } from "../support/program.ts";
 import { openTestDatabase, openTestRedis } from "../support/test-services.ts";
 import { account, delivery, inbound, sign } from "../support/webhook-bodies.ts";
 
@@ -118,6 +118,19 @@ describe("social-sync serve", () => {
       await sql.end();
     }
   }, 120_000);
+
+  test("refuses a data folder that a living daemon holds, also where both have their own database", async () => {
+    await using database = await openTestDatabase();
+    await using graph = openSilentGraph();
+    using folder = openFolder();
+    await using _daemon = await startDaemon([], settingsFor(folder.path, database.url, graph.url));
+    await using another = await openTestDatabase();
+    const env = settingsFor(folder.path, another.url, graph.url);
+    await using second = await startProgram(["serve", "--port", "0"], env);
+    await until(() => /listens on|holds it/.test(second.output.err), 20_000);
+    expect(second.output.err).toContain(`Cannot use the data folder ${folder.path}: another social-sync holds it`);
+    expect((await second.ended).code).toBe(5);
+  }, 60_000);
 
   test("a second signal leaves at once", async () => {
     await using database = await openTestDatabase();

@@ -68,6 +68,16 @@ describe("fetchProfiles() with a Page's token", () => {
     expect(callsMade).toBe(5);
   });
 
+  test("gives everybody behind an unfinished item their own answer", async () => {
+    await using server = openGraphServer(
+      batchOf((ids) =>
+        ids.length === 1 ? ids.map(foundItem) : [null, errorItem(403, 230), ...ids.slice(2).map(foundItem)],
+      ),
+    );
+    const { said } = await ask(createTestClient(server.url), page, idsOf(4));
+    expect(said).toEqual(["found", "absent no_consent", "found", "found"]);
+  });
+
   test("asks no more than a few again where Graph finishes nothing", async () => {
     await using server = openGraphServer(batchOf((ids) => ids.map(() => null)));
     const { said } = await ask(createTestClient(server.url), page, idsOf(50));

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { SyncError } from "../../src/domain/error.ts";
-import { openDatabase } from "../../src/repository/database.ts";
+import { conflictRetriesMax, connectionsMax, openDatabase } from "../../src/repository/database.ts";
 import { assertDurable, migrate, migrations, schemaVersion } from "../../src/repository/migrate.ts";
+import { openFaultProxy } from "../faults/fault-proxy.ts";
 import { openPostgres } from "../support/services.ts";
 import { silentLog, systemClock } from "../support/test-repositories.ts";
 import { openTestDatabase } from "../support/test-services.ts";
@@ -85,6 +86,48 @@ describe("openDatabase()", () => {
     for (const pid of backends) process.kill(pid, "SIGCONT");
     server.signal("SIGCONT");
     expect(await database.query("select 1 as one", [], "look")).toEqual([{ one: 1 }]);
+  }, 30_000);
+
+  test("a statement whose kept plan no longer fits the tables is sent once more", async () => {
+    await using home = await openTestDatabase();
+    await using database = await open(home.url);
+    await database.query("create table things (id integer)", [], "make a table");
+    const look = () => database.queryPrepared("select * from things", [], "look", 5_000);
+    await Promise.all(Array.from({ length: connectionsMax }, look)); // each connection keeps its plan
+    await database.query("alter table things add column name text", [], "change the table");
+    expect(await Promise.all(Array.from({ length: connectionsMax }, look))).toEqual(Array(connectionsMax).fill([]));
+  });
+
+  test("a statement that met another writer is sent again, a bounded number of times", async () => {
+    await using home = await openTestDatabase();
+    await using database = await open(home.url);
+    await database.query("create sequence tries", [], "prepare");
+    // A sequence does not go back with the statement that was refused.
+    await database.query(
+      `create function meet(times bigint) returns bigint language plpgsql as $$
+        begin if nextval('tries') <= times then raise exception 'met' using errcode = '40P01'; end if; return times; end $$`,
+      [],
+      "prepare",
+    );
+    const meet = (times: number) => database.query("select meet($1::bigint)::int as met", [times], "meet");
+    expect(await meet(conflictRetriesMax)).toEqual([{ met: conflictRetriesMax }]);
+    await database.query("select setval('tries', 1, false)", [], "begin anew");
+    expect((await codeOf(meet(1_000))).code).toBe("storage_unavailable");
+    const tries = await database.query<{ last: number }>("select last_value::int as last from tries", [], "count");
+    expect(tries).toEqual([{ last: conflictRetriesMax + 1 }]);
+  });
+
+  test("connections that have gone silent cost one deadline, and none of them is asked again", async () => {
+    await using home = await openTestDatabase();
+    await using proxy = await openFaultProxy(Number(new URL(home.url).port));
+    const url = new URL(home.url);
+    url.port = String(proxy.port);
+    await using database = await open(url.href);
+    const look = (deadlineMs: number) => database.query("select 1 as one", [], "look", deadlineMs);
+    await Promise.all(Array.from({ length: connectionsMax }, () => look(5_000)));
+    await proxy.setMode({ kind: "black_hole" }, "existing");
+    expect((await codeOf(look(400))).code).toBe("storage_unavailable");
+    for (let n = 0; n < connectionsMax; n++) expect(await look(2_500)).toEqual([{ one: 1 }]);
   }, 30_000);
 
   test("after a restart of the server the next statements work again", async () => {

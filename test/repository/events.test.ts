@@ -58,7 +58,8 @@ for (const kind of ["postgres", "embedded"] as const) {
     test("never moves last_message_at back", async () => {
       await saveItems(inbound(anna, "late", t + 5_000));
       await saveItems(inbound(anna, "early", t));
-      expect(await conversation()).toMatchObject({ last_message_at: new Date(t + 5_000), unread_count: 2 });
+      const { last_message_at, unread_count } = await conversation();
+      expect([last_message_at, unread_count]).toEqual([new Date(t + 5_000), 2]);
     });
 
     test("an echo counts as no unread message and asks for no lookup", async () => {
@@ -72,12 +73,8 @@ for (const kind of ["postgres", "embedded"] as const) {
       const unsend = itemOf(anna, t + 9, { message: { mid: "m1", is_deleted: true } });
       await saveItems(unsend);
       await saveItems(inbound(anna, "m1", t, { attachments: [{ type: "image" }] }));
-      expect(await message("m1")).toMatchObject({
-        text: null,
-        attachments: null,
-        deleted_at: new Date(t + 9),
-        sent_at: new Date(t),
-      });
+      const { text, attachments, deleted_at, sent_at } = await message("m1");
+      expect([text, attachments, deleted_at, sent_at]).toEqual([null, null, new Date(t + 9), new Date(t)]);
     });
 
     test("of several edits the highest number wins, whichever comes first", async () => {
@@ -85,7 +82,8 @@ for (const kind of ["postgres", "embedded"] as const) {
       await saveItems(edit(2));
       await saveItems(inbound(anna, "m1", t));
       await saveItems(edit(1));
-      expect(await message("m1")).toMatchObject({ text: "edit 2", edit_number: 2, sent_at: new Date(t) });
+      const { text, edit_number, sent_at } = await message("m1");
+      expect([text, edit_number, sent_at]).toEqual(["edit 2", 2, new Date(t)]);
     });
 
     test("a reaction and its withdrawal are told by their time", async () => {
@@ -140,7 +138,7 @@ for (const kind of ["postgres", "embedded"] as const) {
         { unread_count: 3, participant_username: "anna.4" },
         { unread_count: 1, participant_username: null },
       ]);
-      expect(expected.names).toMatchObject([{ username: "anna.4", seen_at: new Date(t + 14) }]);
+      expect(expected.names.map((row) => [row.username, row.seen_at])).toEqual([["anna.4", new Date(t + 14)]]);
       let seed = 7;
       const chance = () => {
         seed = (seed * 48_271) % 2_147_483_647;
@@ -293,9 +291,8 @@ describe("saveEvents() on postgres, from many sides at once", async () => {
       read([inbound(anna, `race-${n}`, t + n), inbound(anna, "shared", t)]),
     );
     await Promise.all(posts.map((events) => db.events.saveEvents(events, 10_000)));
-    expect(await db.rows("conversations", "id")).toMatchObject([
-      { unread_count: 65, last_message_at: new Date(t + 63) },
-    ]);
+    const [row, ...others] = await db.rows("conversations", "id");
+    expect([row?.unread_count, row?.last_message_at, others]).toEqual([65, new Date(t + 63), []]);
     expect(await db.rows("messages", "mid")).toHaveLength(65);
   });
 
@@ -336,6 +333,13 @@ describe("saveEvents() on postgres, from many sides at once", async () => {
       });
       await Promise.all(writers);
       expect(await tables()).toEqual(expected);
+      // The repository would send a victim's statement again: only Postgres knows whether there was one.
+      const [stats] = await db.database.query<{ deadlocks: number }>(
+        "select deadlocks::int as deadlocks from pg_stat_database where datname = current_database()",
+        [],
+        "count the deadlocks",
+      );
+      expect(stats?.deadlocks).toBe(0);
     }
   }, 60_000);
 });

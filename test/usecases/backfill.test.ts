@@ -218,8 +218,8 @@ describe("backfill()", async () => {
     expect([...times.keys()].filter((id) => answering.times.has(id))).toEqual([]);
     expect(stop.signal.aborted).toBe(false);
     expect(await db.rows("backfill_runs", "started_at")).toMatchObject([
-      { state: "interrupted" },
-      { state: "completed" },
+      { state: "interrupted", cursor: null }, // its first page was not finished
+      { state: "completed", cursor: { id: expect.any(String) } },
     ]);
   });
 

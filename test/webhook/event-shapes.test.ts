@@ -9,6 +9,9 @@ const nowMs = 1_763_000_000_000;
 const at = 1_762_010_770_464;
 const person = "1129842642640637";
 
+/** With its times as text: to toMatchObject() one Date is as good as another (Bun 1.4.5). */
+const plain = (rows: object): Record<string, unknown> => JSON.parse(JSON.stringify(rows));
+
 /** What stands in the tables afterwards, each row in brief; what is not named is empty. */
 type Rows = {
   events?: readonly string[];
@@ -293,7 +296,7 @@ for (const kind of ["postgres", "embedded"] as const) {
       const found = await readRows();
       const empty = { conversations: [], messages: [], reactions: [], reads: [], names: [], quarantine: [] };
       const { events = [], ...rest } = expected;
-      expect(found).toMatchObject({ ...empty, ...rest });
+      expect(plain(found)).toMatchObject(plain({ ...empty, ...rest }));
       // A key that is a hash is named by its kind alone.
       expect(found.events.map((event, n) => (events[n]?.includes(" ") ? event : event.split(" ")[0]))).toEqual([
         ...events,
@@ -342,8 +345,9 @@ for (const kind of ["postgres", "embedded"] as const) {
       ["none: the entry's time stands in", null, 1_762_010_783_728],
     ])("a time in %s orders the list as any other", async (_form, timestamp, expected) => {
       await file(delivery([{ ...inbound(person, "x", at), timestamp }]));
-      expect(await db.rows("messages", "mid")).toMatchObject([{ sent_at: new Date(expected) }]);
-      expect(await db.rows("conversations", "id")).toMatchObject([{ last_message_at: new Date(expected) }]);
+      const [message] = await db.rows("messages", "mid");
+      const [conversation] = await db.rows("conversations", "id");
+      expect([message?.sent_at, conversation?.last_message_at]).toEqual([new Date(expected), new Date(expected)]);
     });
   });
 }
