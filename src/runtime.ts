@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { accessSync, constants, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createBudget } from "./budget/budget.ts";
@@ -55,7 +55,7 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
   const accounts = createAccountsRepository(database, vault);
   const conversations = createConversationsRepository(database);
   const events = createEventsRepository(database);
-  const lookups = createLookupsRepository(database);
+  const lookups = createLookupsRepository(database, role === "daemon" ? readLeaseOwner(folder) : null);
   const runs = createRunsRepository(database);
   const replays = createReplayRepository(database);
   const schedules = createSchedulesRepository(database);
@@ -132,21 +132,28 @@ function lockFolder(folder: string): { close(): void } {
 /** The key from the settings, else the data folder's own, made at the first start. */
 function readEncryptionKey(given: string | null, folder: string): Uint8Array {
   const path = join(folder, "encryption.key");
-  if (given === null) {
-    try {
-      writeFileSync(path, `${randomBytes(keyBytes).toString("hex")}\n`, { flag: "wx", mode: 0o600 });
-    } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === "EEXIST"))
-        throw new SyncError("folder_unusable", `Cannot keep an encryption key in ${folder}: it cannot be written`, {
-          cause: error,
-        });
-    }
-  }
-  const key = parseKey(given ?? readFileSync(path, "utf8"));
+  const key = parseKey(given ?? readKept(path, () => randomBytes(keyBytes).toString("hex")));
   if (key === null)
     throw new SyncError(
       "config_invalid",
       `Cannot read the encryption key: ${given === null ? path : "SOCIAL_SYNC_ENCRYPTION_KEY"} is not 32 bytes as hex or base64`,
     );
   return key;
+}
+
+/** The name under which this folder's daemon takes leases; the folder's lock says that there is one daemon at most. */
+function readLeaseOwner(folder: string): string | null {
+  const owner = readKept(join(folder, "lease-owner"), randomUUID).trim();
+  return owner === "" ? null : owner; // Cut by a full disk: leases then run out by themselves.
+}
+
+/** A line that the data folder keeps, for its owner alone: made at the first start. */
+function readKept(path: string, make: () => string): string {
+  try {
+    writeFileSync(path, `${make()}\n`, { flag: "wx", mode: 0o600 });
+  } catch (cause) {
+    if (!(cause instanceof Error && "code" in cause && cause.code === "EEXIST"))
+      throw new SyncError("folder_unusable", `Cannot keep ${path}: it cannot be written`, { cause });
+  }
+  return readFileSync(path, "utf8");
 }

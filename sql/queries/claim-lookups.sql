@@ -2,6 +2,7 @@
 -- Promise: two callers never hold one person at once; a row whose lease ran out can be taken again. A person without
 --   a username gets the one that a comment or mention brought; the lookup's status stays as it is.
 -- $1 json [conversation id]  $2 lease, ms  $3 true: also take people who are not due (a backfill chose them itself)
+-- $4 who holds the lease beyond the process (see release-owned-lookups.sql), or null
 -- Columns: one row an asked id that exists; lease_token is null where it was not taken.
 with asked as (
   select distinct split_part(id, '_', 1) as account_id, split_part(id, '_', 2) as participant_platform_id
@@ -9,7 +10,7 @@ with asked as (
 ),
 taken as (
   update conversations c set lease_token = nextval('lease_tokens'),
-    lease_until = now() + make_interval(secs => $2::float8 / 1000),
+    lease_until = now() + make_interval(secs => $2::float8 / 1000), lease_owner = $4::text,
     participant_username = coalesce(c.participant_username, (select k.username from known_usernames k
       where k.account_id = c.account_id and k.participant_id = c.participant_platform_id))
   from (

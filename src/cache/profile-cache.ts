@@ -3,6 +3,7 @@ import type { Profile } from "../domain/profile.ts";
 import { chunk } from "../lib/chunk.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
+import { messageOf } from "../lib/message-of.ts";
 import { createBreaker } from "./breaker.ts";
 import { buildEntry, buildKey, parseEntry, readTtlSeconds } from "./cache-entry.ts";
 import { createMemoryStore } from "./memory-store.ts";
@@ -67,7 +68,7 @@ export async function openProfileCache({ url, timeoutMs, entriesMax, clock, log 
 
   /** Redis's own words, one line, without the password should they hold it. */
   function describeFailure(cause: unknown): string {
-    let text = (cause instanceof Error ? cause.message : String(cause)).replace(/\s+/g, " ");
+    let text = messageOf(cause).replace(/\s+/g, " ");
     for (const secret of secrets) text = text.replaceAll(secret, "***");
     return text.slice(0, 200);
   }

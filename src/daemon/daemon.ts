@@ -5,8 +5,10 @@ import { createHttpApp } from "../http/http-app.ts";
 import { openHttpServer } from "../http/http-server.ts";
 import { type Clock, endsWithin } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
+import { messageOf } from "../lib/message-of.ts";
 import { createMetrics } from "../metrics/metrics.ts";
 import { openLookupQueue } from "../queue/lookup-queue.ts";
+import type { LookupsRepository } from "../repository/lookups.ts";
 import { openRuntime } from "../runtime.ts";
 import { openSpool } from "../spool/spool.ts";
 import { createDispatcher, sweepEveryMs } from "../usecases/dispatch.ts";
@@ -55,6 +57,7 @@ export async function openDaemon(given: Config, wish: SandboxWish | null, { cloc
   if (box !== null && wish !== null) await addSandboxAccounts(runtime, box.sandbox, wish.accounts);
 
   const queue = opening.use(await openLookupQueue(join(config.dataFolder, "queue"), { clock, log }));
+  await freeLookups(runtime.lookups, log); // Before anything can take a lease in the same name.
   const stopTaking = new AbortController();
   const abort = new AbortController();
   const { enrich, lookups, conversations, events, database } = runtime;
@@ -142,4 +145,14 @@ export async function openDaemon(given: Config, wish: SandboxWish | null, { cloc
     describe: () => describeDaemon(runtime, server.url, version, box?.sandbox ?? null, wish),
     close: () => owned.disposeAsync(),
   };
+}
+
+/** People whom this daemon's dead predecessor held need not wait for its leases. A failure costs that wait, no more. */
+async function freeLookups(lookups: Pick<LookupsRepository, "releaseOwned">, log: Log): Promise<void> {
+  try {
+    const freed = await lookups.releaseOwned();
+    if (freed > 0) log.log(`Took up ${freed} lookups that were under way when this daemon last ended`, "Dispatcher");
+  } catch (error) {
+    log.warn(`Lookups left to their leases: ${messageOf(error)}`, "Dispatcher");
+  }
 }

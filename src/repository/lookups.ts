@@ -1,6 +1,7 @@
 import claimLookupsSql from "../../sql/queries/claim-lookups.sql" with { type: "text" };
 import listDueLookups from "../../sql/queries/list-due-lookups.sql" with { type: "text" };
 import releaseLookupsSql from "../../sql/queries/release-lookups.sql" with { type: "text" };
+import releaseOwnedLookups from "../../sql/queries/release-owned-lookups.sql" with { type: "text" };
 import saveOutcomesSql from "../../sql/queries/save-outcomes.sql" with { type: "text" };
 import type { AccountId, ConversationId, ParticipantId } from "../domain/ids.ts";
 import { type Lookup, type ProfileOutcome, type ProfileStatus, statusOfProfile } from "../domain/profile.ts";
@@ -32,14 +33,17 @@ type ClaimRow = {
 
 export type LookupsRepository = ReturnType<typeof createLookupsRepository>;
 
-/** The clockwork in `conversations`: who is due, who holds whom, what came of it. */
-export function createLookupsRepository(database: Database) {
+/**
+ * The clockwork in `conversations`: who is due, who holds whom, what came of it. `owner` outlives the process that takes
+ * leases: whoever holds the same data folder next can give them back. Null for a command, whose leases run out.
+ */
+export function createLookupsRepository(database: Database, owner: string | null) {
   return {
     /** Leases people to this caller. `force` takes those too that are not due. One claim an id, in the order asked. */
     async claimLookups(ids: readonly ConversationId[], force: boolean): Promise<Claim[]> {
       const rows = await database.query<ClaimRow>(
         claimLookupsSql,
-        [JSON.stringify(ids), leaseMs, force],
+        [JSON.stringify(ids), leaseMs, force, owner],
         "claim profile lookups",
       );
       const byId = new Map(rows.map((row) => [row.id, row]));
@@ -80,6 +84,12 @@ export function createLookupsRepository(database: Database) {
       if (lookups.length === 0) return;
       const held = lookups.map(({ conversationId, leaseToken }) => ({ id: conversationId, lease_token: leaseToken }));
       await database.query(releaseLookupsSql, [JSON.stringify(held)], "release profile lookups");
+    },
+
+    /** Gives back what a process that died in this owner's place held. Answers how many people that freed. */
+    async releaseOwned(): Promise<number> {
+      if (owner === null) return 0;
+      return (await database.query(releaseOwnedLookups, [owner], "release a predecessor's lookups")).length;
     },
 
     /** Who is due and held by nobody, at most `limit`. */

@@ -1,6 +1,7 @@
 import type { ConversationId } from "../domain/ids.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
+import { messageOf } from "../lib/message-of.ts";
 import type { LookupQueue } from "../queue/lookup-queue.ts";
 import type { LookupsRepository } from "../repository/lookups.ts";
 import type { Enrich } from "./enrich.ts";
@@ -81,7 +82,7 @@ export function createDispatcher(
       await run(ids);
     } catch (error) {
       for (const id of ids) known.delete(id);
-      log.warn(`Lookups left to the next sweep: ${error instanceof Error ? error.message : String(error)}`, context);
+      log.warn(`Lookups left to the next sweep: ${messageOf(error)}`, context);
     }
   };
 
@@ -109,7 +110,7 @@ export function createDispatcher(
         await enqueue(due, 0);
       }
     } catch (error) {
-      log.warn(`Sweep put off: ${error instanceof Error ? error.message : String(error)}`, context);
+      log.warn(`Sweep put off: ${messageOf(error)}`, context);
     }
   };
 

@@ -2,6 +2,7 @@ import { SyncError } from "../domain/error.ts";
 import { type Clock, endsWithin, wait } from "../lib/clock.ts";
 import { passFaultPoint } from "../lib/fault-point.ts";
 import type { Log } from "../lib/log.ts";
+import { messageOf } from "../lib/message-of.ts";
 import type { Spool, SpoolBatch } from "../spool/spool.ts";
 import { parseWebhook } from "../webhook/parse-webhook.ts";
 import { type Ingest, logQuarantined } from "./ingest.ts";
@@ -83,7 +84,7 @@ export function createDrain(
     const [record] = records;
     const tellsOfStorage = error instanceof SyncError && error.code === "storage_unavailable";
     if (record === undefined || records.length > 1 || tellsOfStorage) return false;
-    log.error("Spooled delivery set aside: it cannot be stored", context, { reason: reasonOf(error) });
+    log.error("Spooled delivery set aside: it cannot be stored", context, { reason: messageOf(error) });
     await store.setAside(record.body, boundMs);
     return true;
   };
@@ -142,7 +143,7 @@ export function createDrain(
         failing = false;
         if (!worked) await sleep(ingest.isAway() ? probeEveryMs : idleMs);
       } catch (error) {
-        if (!failing && !ingest.isAway()) log.warn("Spool not drained yet", context, { reason: reasonOf(error) });
+        if (!failing && !ingest.isAway()) log.warn("Spool not drained yet", context, { reason: messageOf(error) });
         failing = true;
         await wait(clock, probeEveryMs, stopTaking);
       }
@@ -168,7 +169,7 @@ export function createDrain(
       await endsWithin(
         clock,
         finish().catch((error: unknown) =>
-          log.warn("Spool left for the next start", context, { reason: reasonOf(error) }),
+          log.warn("Spool left for the next start", context, { reason: messageOf(error) }),
         ),
         boundMs,
       );
@@ -177,7 +178,3 @@ export function createDrain(
 }
 
 const context = "Spool";
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

@@ -1,6 +1,7 @@
 import { type Clock, endsWithin } from "../lib/clock.ts";
 import { passFaultPoint } from "../lib/fault-point.ts";
 import type { Log } from "../lib/log.ts";
+import { messageOf } from "../lib/message-of.ts";
 import type { Spool, SpoolRecord } from "../spool/spool.ts";
 import { type ParsedWebhook, parseWebhook } from "../webhook/parse-webhook.ts";
 import { verifySignature } from "../webhook/verify-signature.ts";
@@ -128,7 +129,7 @@ export function createIngest(
   const turnToSpool = (posts: readonly Post[], error: unknown): void => {
     if (!away)
       log.warn("Postgres does not take messages: they wait in the spool", context, {
-        reason: error instanceof Error ? error.message : String(error),
+        reason: messageOf(error),
       });
     away = true;
     const all = [...posts, ...waiting];

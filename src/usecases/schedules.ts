@@ -1,5 +1,6 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
+import { messageOf } from "../lib/message-of.ts";
 import type { DaemonsRepository } from "../repository/daemons.ts";
 import type { SchedulesRepository } from "../repository/schedules.ts";
 
@@ -46,7 +47,7 @@ export function createSchedules(
     for (const schedule of list) {
       if (running.has(schedule.name)) continue;
       const turn = take(schedule)
-        .catch((error) => log.warn(`Schedule ${schedule.name} put off: ${sentenceOf(error)}`, context))
+        .catch((error) => log.warn(`Schedule ${schedule.name} put off: ${messageOf(error)}`, context))
         .finally(() => running.delete(schedule.name));
       running.set(schedule.name, turn);
     }
@@ -66,7 +67,7 @@ export function createSchedules(
       cancel();
       // What was stopped or has failed is anybody's at once. Where even that cannot be said, the lease runs out.
       await (done ? schedules.finish(name, id) : schedules.release(name, id)).catch((error) =>
-        log.warn(`Schedule ${name} left to its lease: ${sentenceOf(error)}`, context),
+        log.warn(`Schedule ${name} left to its lease: ${messageOf(error)}`, context),
       );
     }
   }
@@ -78,7 +79,7 @@ export function createSchedules(
     const turn = (): void => {
       if (stopTaking.aborted) return;
       current = work()
-        .catch((error) => log.warn(`${trouble}: ${sentenceOf(error)}`, context))
+        .catch((error) => log.warn(`${trouble}: ${messageOf(error)}`, context))
         .then(() => {
           if (!stopTaking.aborted) cancel = clock.after(everyMs, turn);
         });
@@ -104,10 +105,9 @@ export function createSchedules(
       await Promise.all(running.values());
       await daemons
         .leave(id)
-        .catch((error) => log.debug(`Daemon left on the list: ${sentenceOf(error)}`, context, { id }));
+        .catch((error) => log.debug(`Daemon left on the list: ${messageOf(error)}`, context, { id }));
     },
   };
 }
 
 const context = "Schedules";
-const sentenceOf = (error: unknown) => (error instanceof Error ? error.message : String(error));

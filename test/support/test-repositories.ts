@@ -42,7 +42,7 @@ export async function openTestRepositories(kind: "postgres" | "embedded" = "post
     accounts: createAccountsRepository(database, createVault(Buffer.alloc(32, 7))),
     conversations: createConversationsRepository(database),
     events: createEventsRepository(database),
-    lookups: createLookupsRepository(database),
+    lookups: createLookupsRepository(database, null),
     runs: createRunsRepository(database),
     replays: createReplayRepository(database),
     schedules: createSchedulesRepository(database),

@@ -40,8 +40,6 @@ const breakAfterMs = { min: 30, max: 400 };
 const gapMs = { short: 700, long: 6_000 };
 const fullMs = 1_000; // How long the disk stays full.
 const lookedUpMsMax = 30_000;
-/** Before a start stands a death, whose leases run out first: a dead daemon's work is taken over within a minute (spec §12). */
-const takenOverMsMax = 60_000;
 const diskMb = 4;
 /** The queue's folder is a small disk of its own; what a start shall find there is laid beside it. */
 const mountQueue =
@@ -81,9 +79,6 @@ export const queueFile: Scenario = {
       for (const [account, ids] of groups.entries()) await people.send(account, ids);
       await Bun.sleep(chance.between(breakAfterMs.min, breakAfterMs.max));
       const refusal = await breakQueue(rig, kind, chance);
-      // The short form does not sit out the dead one's leases.
-      if (!long && isAtStart(kind))
-        await rig.sql`update conversations set lease_until = now() where lease_until is not null`;
       if (refusal !== null) broken.push(`With a queue that was ${kind} the daemon did not start: ${refusal}`);
       await Bun.sleep(gapMs[long ? "long" : "short"]);
       await noteDone(rig, cohorts);
@@ -98,12 +93,10 @@ export const queueFile: Scenario = {
       await noteDone(rig, cohorts);
       return cohorts.every(({ doneMs }) => doneMs !== null);
     };
-    await waitUntil(allDone, (long ? takenOverMsMax : lookedUpMsMax) + 5_000, "Not everybody was looked up", 100).catch(
-      () => {},
-    );
+    await waitUntil(allDone, lookedUpMsMax + 5_000, "Not everybody was looked up", 100).catch(() => {});
     for (const { kind, ids, sentMs, doneMs } of cohorts) {
       const tookMs = doneMs === null ? null : doneMs - sentMs;
-      if (tookMs === null || tookMs > (isAtStart(kind) ? takenOverMsMax : lookedUpMsMax))
+      if (tookMs === null || tookMs > lookedUpMsMax)
         broken.push(
           `${ids.length} people with the queue ${kind}: named ${tookMs === null ? "never" : `after ${Math.round(tookMs)} ms`}`,
         );
