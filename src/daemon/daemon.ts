@@ -100,13 +100,21 @@ export async function openDaemon(given: Config, wish: SandboxWish | null, { cloc
   });
   const stopDraining = new AbortController();
   const ingest = createIngest(
-    { store, spool, onSpooled: () => drain.wake(), onShed: metrics.countShed, clock, log },
+    {
+      store,
+      spool,
+      onShed: metrics.countShed,
+      onFull: (full) => server.refuseDeliveries(full),
+      clock,
+      log,
+    },
     { appSecrets: config.appSecrets, spoolFirst: database.flush !== null },
   );
   const drain = createDrain(
     { spool, store, ingest, flush: database.flush, clock, log },
     { stopTaking: stopDraining.signal },
   );
+  spool.onAppended(drain.wake);
   opening.defer(async () => {
     stopDraining.abort();
     await drain.settle(drainLastMs);

@@ -6,7 +6,7 @@ import type { Dispatcher } from "../usecases/dispatch.ts";
 import type { Ingest } from "../usecases/ingest.ts";
 
 type Watched = {
-  ingest: Pick<Ingest, "depth">;
+  ingest: Pick<Ingest, "depth" | "isShut">;
   spool: Pick<Spool, "state">;
   dispatcher: Pick<Dispatcher, "depth">;
   cache: Pick<ProfileCache, "health">;
@@ -20,6 +20,9 @@ export function watchDaemon(
   { ingest, spool, dispatcher, cache, clock, usage }: Watched,
 ): void {
   watch("social_sync_posts_waiting", "Deliveries in memory that are not yet safe.", ingest.depth);
+  watch("social_sync_webhook_refusing", "1 while every delivery is refused unread, without being counted.", () =>
+    ingest.isShut() ? 1 : 0,
+  );
   watch("social_sync_spool_records", "Deliveries that wait in the spool.", () => spool.state().records);
   watch("social_sync_spool_bytes", "Bytes of the spool on disk.", () => spool.state().bytes);
   watch("social_sync_spool_oldest_age_seconds", "How long the oldest of them has waited.", () => {

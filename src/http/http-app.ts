@@ -8,7 +8,7 @@ import { pageRoutes } from "./page-routes.ts";
 import { problemAnswer, problemOf } from "./problem.ts";
 import { pathOf, targetOf } from "./request-address.ts";
 import type { Route } from "./route.ts";
-import { createDeliveryReceiver, webhookPath, webhookRoutes } from "./webhook-routes.ts";
+import { createDeliveryReceiver, refuseForNow, webhookPath, webhookRoutes } from "./webhook-routes.ts";
 
 /** `peerOf` tells the address of a request's other end; null where it is not known. */
 export type PeerOf = (request: Request) => string | null;
@@ -74,6 +74,8 @@ export function createHttpApp(dependencies: HttpDependencies, options: HttpOptio
     elysia,
     routes,
     webhookBodyMax,
+    /** Answers that Bun can give to deliveries by itself; made anew for each use of it. */
+    refusals: () => ({ [webhookPath]: { POST: refuseForNow() } }),
     /** For what escapes even Elysia. */
     answerError,
     fetch: (request: Request, peerOf: PeerOf): Response | Promise<Response> => {

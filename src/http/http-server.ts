@@ -23,7 +23,14 @@ export type HttpServer = ReturnType<typeof openHttpServer>;
 export function openHttpServer(app: HttpApp, options: HttpServerOptions) {
   const { hostname, port, clock, lastRequestsMs = lastRequestsMsMax } = options;
   let stopping = false;
-  const server = listen(app, hostname, port, () => stopping);
+  const handlers = {
+    fetch: (request: Request, bun: Bun.Server<undefined>) => {
+      const answer = app.fetch(request, (asked) => bun.requestIP(asked)?.address ?? null);
+      return stopping ? closeAfter(answer) : answer;
+    },
+    error: (error: Error) => app.answerError(new Request("http://localhost/"), error),
+  };
+  const server = listen({ ...handlers, ...limitsOf(app), hostname, port });
   let stopped: Promise<void> | null = null;
 
   /** Takes no new connection or request, lets the ones in flight end, and cuts what is not done in time. Ends once; never throws. */
@@ -36,6 +43,7 @@ export function openHttpServer(app: HttpApp, options: HttpServerOptions) {
       // Bun closes a kept-alive connection at once, a request that it has not read yet included: so for a moment every
       // answer says that it is the connection's last, and what was sent before the stop is read and answered.
       stopping = true;
+      refuseDeliveries(false); // what is refused now is its connection's last too
       clock.after(lastAnswersMs, () => {
         server.stop().finally(() => {
           cancel();
@@ -45,31 +53,43 @@ export function openHttpServer(app: HttpApp, options: HttpServerOptions) {
     });
     return stopped;
   };
+  /**
+   * Refuses every delivery unread, or none any more. Bun answers them by itself then, out of our sight: that costs half of
+   * a refusal that is a function's, and a flood that is refused must not cost what could still be kept.
+   */
+  const refuseDeliveries = (refuse: boolean): void => {
+    server.reload({ ...handlers, ...limitsOf(app), ...(refuse && !stopping ? { routes: app.refusals() } : {}) });
+  };
+
   const boundPort = server.port ?? port;
   return {
     port: boundPort,
     url: `http://${nameToVisit(hostname)}:${boundPort}`,
+    refuseDeliveries,
     stopTaking,
     [Symbol.asyncDispose]: stopTaking,
   };
 }
 
-function listen(app: HttpApp, hostname: string, port: number, isStopping: () => boolean) {
+const limitsOf = (app: HttpApp) => ({
+  // Bun's development page shows sources.
+  development: false,
+  idleTimeout: idleSecondsMax,
+  // Over it Bun answers a bare 413 by itself, before the body is read where its length is declared.
+  maxRequestBodySize: app.webhookBodyMax,
+});
+
+type Listening = ReturnType<typeof limitsOf> & {
+  readonly hostname: string;
+  readonly port: number;
+  readonly fetch: (request: Request, bun: Bun.Server<undefined>) => Response | Promise<Response>;
+  readonly error: (error: Error) => Response;
+};
+
+function listen(options: Listening) {
+  const { hostname, port } = options;
   try {
-    return Bun.serve({
-      hostname,
-      port,
-      // Bun's development page shows sources.
-      development: false,
-      idleTimeout: idleSecondsMax,
-      // Over it Bun answers a bare 413 by itself, before the body is read where its length is declared.
-      maxRequestBodySize: app.webhookBodyMax,
-      fetch: (request, bun) => {
-        const answer = app.fetch(request, (asked) => bun.requestIP(asked)?.address ?? null);
-        return isStopping() ? closeAfter(answer) : answer;
-      },
-      error: (error) => app.answerError(new Request("http://localhost/"), error),
-    });
+    return Bun.serve(options);
   } catch (cause) {
     const inUse = cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
     const why = inUse ? "another program listens there" : "the address cannot be used on this machine";

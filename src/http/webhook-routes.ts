@@ -32,7 +32,8 @@ export const webhookRoutes =
 /** Built once: whoever sends too much must not cost us as much as whoever is served. */
 const refuseUnsigned = prepareProblem("unsigned");
 const refuseLarge = prepareProblem("too_large");
-const refuseForNow = prepareProblem("unavailable");
+/** Not now: send it again, so and so much later. */
+export const refuseForNow = prepareProblem("unavailable");
 /** The rest of the body would still come in: Bun closes the connection with this answer. */
 const refuseSlow = prepareProblem("too_slow", { Connection: "close" });
 

@@ -46,16 +46,19 @@ export function wait(clock: Pick<Clock, "after">, delayMs: number, signal?: Abor
 }
 
 /** Waits for `work` to end, `boundMs` at most. Answers whether it did. Rejects as `work` does; leaves no timer behind. */
-export async function endsWithin(
-  clock: Pick<Clock, "after">,
-  work: Promise<unknown>,
-  boundMs: number,
-): Promise<boolean> {
-  const done = new AbortController();
-  const late = wait(clock, boundMs, done.signal).then(() => false);
-  try {
-    return await Promise.race([work.then(() => true), late]);
-  } finally {
-    done.abort();
-  }
+export function endsWithin(clock: Pick<Clock, "after">, work: Promise<unknown>, boundMs: number): Promise<boolean> {
+  // Bare, since every post waits through here: with a race and a signal it cost a tenth of all time in a flood.
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(boundMs, () => resolve(false));
+    work.then(
+      () => {
+        cancel();
+        resolve(true);
+      },
+      (error) => {
+        cancel();
+        reject(error);
+      },
+    );
+  });
 }

@@ -1,7 +1,8 @@
-import { type Clock, endsWithin } from "../lib/clock.ts";
+import type { Clock } from "../lib/clock.ts";
 import { passFaultPoint } from "../lib/fault-point.ts";
 import type { Log } from "../lib/log.ts";
 import { messageOf } from "../lib/message-of.ts";
+import { createSharedBound } from "../lib/shared-bound.ts";
 import type { Spool, SpoolRecord } from "../spool/spool.ts";
 import { type ParsedWebhook, parseWebhook } from "../webhook/parse-webhook.ts";
 import { verifySignature } from "../webhook/verify-signature.ts";
@@ -14,10 +15,19 @@ export const eventsPerCommitMax = 2_000;
  * of them go to the spool, which takes a multiple of what the database does.
  */
 export const postsCommittingMax = 1_024;
-/** Posts that may wait for the disk. Beyond that Meta is told to come again, before memory and waiting grow without bound. */
-export const postsSpoolingMax = 2_048;
-/** A flood is over once fewer than this wait for the disk. */
-const floodEndsBelow = 64;
+/**
+ * Posts that may wait for the disk: two rounds of it. Beyond that Meta is told to come again, before memory and waiting
+ * grow without bound. Of three times the load that Postgres takes, 768 kept most: more make each turn of the event loop
+ * longer, and the disk waits for turns; fewer leave it waiting for posts.
+ */
+export const postsSpoolingMax = 768;
+/**
+ * A flood is over once it has not filled anything for so long. Asked by what waits alone it would end between two rounds
+ * of the disk, and what came next would cost this thread a commit again: in a flood that halved what was kept.
+ */
+export const floodLastsMs = 1_000;
+/** Once full, the door stays shut until so much of the limit is left: each change of it costs the server some 0.2 ms. */
+const doorOpensBelow = 0.75;
 /** A spool that had no room is left alone for so long in a flood: the database takes what it can. */
 const spoolAvoidedMs = 1_000;
 /** Bytes of bodies that may wait, for the same reason: some few deliveries are megabytes. */
@@ -32,10 +42,10 @@ export const spoolBoundMs = 900;
 export type IngestDependencies = {
   store: Pick<Store, "store">;
   spool: Pick<Spool, "append">;
-  /** Told when the first post goes to the spool: somebody has to bring it back. */
-  onSpooled: () => void;
   /** Told of each post that was refused because too many waited. */
   onShed: () => void;
+  /** Told when no delivery can be taken any more, and when again: whoever listens can refuse them unread. */
+  onFull: (full: boolean) => void;
   clock: Pick<Clock, "nowMs" | "monotonicMs" | "soon" | "after">;
   log: Log;
 };
@@ -65,7 +75,7 @@ export type Ingest = ReturnType<typeof createIngest>;
  * the spool instead, until `resume()` says that it takes them again; and so are those beyond what it can follow. No Graph, cache or queue call stands in between.
  */
 export function createIngest(
-  { store, spool, onSpooled, onShed, clock, log }: IngestDependencies,
+  { store, spool, onShed, onFull, clock, log }: IngestDependencies,
   { appSecrets, spoolFirst }: IngestOptions,
 ) {
   let waiting: Post[] = [];
@@ -74,22 +84,31 @@ export function createIngest(
   let commitsInFlight = 0;
   let scheduled = false;
   let away = false;
-  let flooded = false;
+  let floodedUntilMs = 0;
   let spoolAvoidedUntilMs = 0;
+  const withinSpoolBound = createSharedBound(clock, spoolBoundMs);
+  let shut = false;
 
   /**
    * A flood: more comes than the database follows. Then everything goes to the spool, which costs this thread half of
    * what a commit does, until the flood is over; unless the spool has just refused one.
    */
   const isFlooded = (): boolean => {
-    if (held.committing >= postsCommittingMax) flooded = true;
-    else if (held.committing === 0 && held.spooling < floodEndsBelow) flooded = false;
-    return flooded && clock.monotonicMs() >= spoolAvoidedUntilMs;
+    const nowMs = clock.monotonicMs();
+    if (shut || held.committing >= postsCommittingMax) floodedUntilMs = nowMs + floodLastsMs;
+    return nowMs < floodedUntilMs && nowMs >= spoolAvoidedUntilMs;
   };
   const goesToSpool = (): boolean => spoolFirst || away || isFlooded();
-  const isFull = (bytes: number): boolean =>
-    held.bytes + bytes > bytesWaitingMax ||
-    (goesToSpool() ? held.spooling >= postsSpoolingMax : held.committing >= postsCommittingMax);
+  /** Whether `share` of what may wait does, with `bytes` more. */
+  const isFull = (bytes: number, share = 1): boolean =>
+    held.bytes + bytes > share * bytesWaitingMax ||
+    (goesToSpool() ? held.spooling >= share * postsSpoolingMax : held.committing >= share * postsCommittingMax);
+  /** After every change of what is held: while anything is, another change will follow. */
+  const watchDoor = (): void => {
+    if (shut === isFull(0, shut ? doorOpensBelow : 1)) return;
+    shut = !shut;
+    onFull(shut);
+  };
 
   /** Commits what waits, again and again until nothing does. Never rejects. */
   const commitAll = async () => {
@@ -141,18 +160,20 @@ export function createIngest(
     const record: SpoolRecord = { receivedAtMs, headers: [...headers].filter(([name]) => isKept(name)), body };
     held.spooling += 1;
     held.bytes += body.length;
+    watchDoor();
     // What the disk still has in hand stays counted, whether or not its sender was told to come again.
     const appended = spool.append(record).finally(() => {
       held.spooling -= 1;
       held.bytes -= body.length;
+      watchDoor();
     });
-    if (!(await endsWithin(clock, appended, spoolBoundMs))) return "unavailable";
-    if ((await appended) !== "kept") {
+    const receipt = await withinSpoolBound(appended);
+    if (receipt === null) return "unavailable";
+    if (receipt !== "kept") {
       spoolAvoidedUntilMs = clock.monotonicMs() + spoolAvoidedMs;
       return "unavailable";
     }
     passFaultPoint("spooled");
-    onSpooled();
     return "kept";
   };
 
@@ -162,9 +183,11 @@ export function createIngest(
     const receipt = Promise.withResolvers<Receipt>();
     held.committing += 1;
     held.bytes += post.body.length;
+    watchDoor();
     const settle = (told: Receipt) => {
       held.committing -= 1;
       held.bytes -= post.body.length;
+      watchDoor();
       receipt.resolve(told);
     };
     waiting.push({ ...post, parsed, settle });
@@ -204,6 +227,8 @@ export function createIngest(
     isAway: () => away,
     /** Posts in memory that are not yet safe. */
     depth: () => held.committing + held.spooling,
+    /** Whether no delivery is taken just now. */
+    isShut: () => shut,
   };
 }
 

@@ -31,6 +31,42 @@ describe("openHttpServer()", () => {
     other.close();
   });
 
+  test("refuseDeliveries() refuses deliveries unread and nothing else, and takes them again", async () => {
+    let received = 0;
+    await using server = openTestServer({
+      receive: async () => {
+        received += 1;
+        return "kept";
+      },
+      answerHandshake: () => "challenge",
+    });
+    const deliver = (body = "{}") => server.ask("POST", "/webhooks/instagram?from=meta", { body });
+    expect((await deliver()).status).toBe(200);
+    server.refuseDeliveries(true);
+    for (const body of ["{}", "x".repeat(3_000_000), "{}"]) {
+      const { status, headers, json } = await deliver(body);
+      expect(status).toBe(503);
+      expect(headers.get("retry-after")).toBe("5");
+      expect(json()).toMatchObject({ type: "urn:social-sync:problem:unavailable", status: 503 });
+    }
+    expect(received).toBe(1);
+    expect((await server.ask("GET", "/webhooks/instagram")).body).toBe("challenge");
+    expect((await server.ask("GET", "/health/live")).status).toBe(200);
+    server.refuseDeliveries(false);
+    expect((await deliver()).status).toBe(200);
+    expect(received).toBe(2);
+  });
+
+  test("refuseDeliveries() at a stop gives way to answers that are their connection's last", async () => {
+    await using server = openTestServer();
+    server.refuseDeliveries(true);
+    const stopped = server.stopTaking();
+    server.refuseDeliveries(true);
+    const answer = await server.ask("POST", "/webhooks/instagram", { body: "{}" });
+    expect([answer.status, answer.headers.get("connection")]).toEqual([200, "close"]);
+    await stopped;
+  });
+
   test("stopTaking() answers what was on its way, as its connection's last, refuses what is new, and lets what is in flight end", async () => {
     const { promise: held, resolve: release } = Promise.withResolvers<void>();
     const { promise: arrived, resolve: arrive } = Promise.withResolvers<void>();
