@@ -24,7 +24,7 @@ export type SpoolOptions = {
   readonly folder: string;
   /** Bytes on disk, this process's and those it took over, beyond which nothing is kept. */
   readonly bytesMax: number;
-  readonly clock: Pick<Clock, "after">;
+  readonly clock: Pick<Clock, "after" | "soon">;
   readonly log: Log;
 };
 export type SpoolState = {
@@ -55,7 +55,7 @@ export async function openSpool({ folder: given, bytesMax, clock, log }: SpoolOp
   const shelf: Shelf = { segments: [] };
   const desk = createDamageDesk(folder, log);
   const firstHome = await makeHome(folder).catch((error) => refuse(folder, error));
-  const writer = createWriter(firstHome, shelf, { folder, bytesMax, log });
+  const writer = createWriter(firstHome, shelf, { folder, bytesMax, clock, log });
   const reader = createReader(shelf, { desk, seal: writer.seal });
   /** Homes taken over, locked until they are empty. */
   let adopted: Home[] = [];

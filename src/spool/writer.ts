@@ -2,6 +2,7 @@
 import { constants, fstatSync } from "node:fs";
 import { open, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { reasonOf, syncFolder, writeAll } from "./durable-files.ts";
 import { type Home, makeHome, nameSegment } from "./home.ts";
@@ -14,14 +15,25 @@ export type SpoolReceipt = "kept" | "full" | "unwritable";
 /** Bytes that may wait in memory for the disk: a disk that hangs must not cost the process its memory. */
 export const waitingBytesMax = 64 * 1_048_576;
 
+/**
+ * Appends that are answered in one turn of the event loop. An answer costs its server some 15 us, so a round at once
+ * took 10 ms; under three times the load that Postgres takes, a refusal waits 1 to 4 ms now where it waited 15.
+ */
+const answersPerTurn = 32;
+
 type Waiting = EncodedRecord & { readonly receivedAtMs: number; readonly answer: (receipt: SpoolReceipt) => void };
-type Options = { readonly folder: string; readonly bytesMax: number; readonly log: Log };
+type Options = {
+  readonly folder: string;
+  readonly bytesMax: number;
+  readonly clock: Pick<Clock, "soon">;
+  readonly log: Log;
+};
 /** The segments in the order of reading: the writer adds at the end, and drops what never held a record. */
 export type Shelf = { segments: Segment[] };
 
 export const bytesOn = ({ segments }: Shelf) => segments.reduce((sum, { end }) => sum + end, 0);
 
-export function createWriter(firstHome: Home, shelf: Shelf, { folder, bytesMax, log }: Options) {
+export function createWriter(firstHome: Home, shelf: Shelf, { folder, bytesMax, clock, log }: Options) {
   const listeners: (() => void)[] = [];
   let home = firstHome;
   let sequence = 0;
@@ -33,6 +45,8 @@ export function createWriter(firstHome: Home, shelf: Shelf, { folder, bytesMax, 
   let closed = false;
   let writable = true;
   let turn: Promise<unknown> = Promise.resolve();
+  /** Ends when everybody whose round is over has been told. Never rejects. */
+  let telling: Promise<void> = Promise.resolve();
 
   /** One at a time: a round, a seal and the end never meet. */
   function inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -154,8 +168,16 @@ export function createWriter(firstHome: Home, shelf: Shelf, { folder, bytesMax, 
     }
     for (const { bytes } of round) waitingBytes -= bytes;
     noteOutcome(failure);
-    for (const { answer } of round) answer(failure === null ? "kept" : "unwritable");
+    telling = telling.then(() => tell(round, failure === null ? "kept" : "unwritable"));
     if (failure === null) tellListeners();
+  }
+
+  /** While the next round is written. Everybody at once would hold up the event loop, and whoever is refused meanwhile. */
+  async function tell(round: readonly Waiting[], receipt: SpoolReceipt): Promise<void> {
+    for (const [at, { answer }] of round.entries()) {
+      if (at > 0 && at % answersPerTurn === 0) await new Promise<void>(clock.soon);
+      answer(receipt);
+    }
   }
 
   function tellListeners(): void {
@@ -215,6 +237,7 @@ export function createWriter(firstHome: Home, shelf: Shelf, { folder, bytesMax, 
 
   async function runToEnd(): Promise<void> {
     while (running) await inTurn(() => Promise.resolve());
+    await telling;
     if (active !== null) await close(active);
   }
 }

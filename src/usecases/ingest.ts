@@ -27,7 +27,7 @@ export const postsSpoolingMax = 768;
  */
 export const floodLastsMs = 1_000;
 /** Once full, the door stays shut until so much of the limit is left: each change of it costs the server some 0.2 ms. */
-const doorOpensBelow = 0.75;
+const doorOpensBelow = 0.9;
 /** A spool that had no room is left alone for so long in a flood: the database takes what it can. */
 const spoolAvoidedMs = 1_000;
 /** Bytes of bodies that may wait, for the same reason: some few deliveries are megabytes. */
