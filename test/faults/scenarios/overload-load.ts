@@ -51,8 +51,13 @@ export type LoadReport = {
 const serialDigits = 9;
 const answersMsMax = 15_000; // After the last request; the product answers within 3 s.
 const tickMs = 1;
+/**
+ * A connection that was idle for longer is not used again: the product closes them after some 10 s, and a request that
+ * crosses that on its way is nobody's fault. Clients that keep connections give up theirs first.
+ */
+const idleMsMax = 4_000;
 
-type Link = { socket: Socket | null; serial: number; sentMs: number; busy: boolean };
+type Link = { socket: Socket | null; serial: number; sentMs: number; idleSinceMs: number; busy: boolean };
 
 /** Patches serial and signature into one buffer; the answer is only good until the next call. */
 function createWriter({ port, secret, accountId, people }: LoadInput) {
@@ -91,7 +96,16 @@ async function runPhase(
   const acknowledged: number[] = [];
   const cpuBefore = process.cpuUsage();
   const startMs = performance.now();
-  const counts = { serial: firstSerial, sent: 0, unsent: 0, busy: 0, opening: 0, shedBare: 0, connections: 0 };
+  const counts = {
+    serial: firstSerial,
+    sent: 0,
+    unsent: 0,
+    busy: 0,
+    opening: 0,
+    shedBare: 0,
+    connections: 0,
+    connectionsMost: 0,
+  };
   let sending = true;
 
   const send = (link: Link): void => {
@@ -118,10 +132,23 @@ async function runPhase(
     } else if (status === "503") shedMs.push(tookMs);
     if (status === "0") return;
     if (sending && phase === "closed") send(link);
-    else idle.push(link);
+    else rest(link);
+  };
+  const rest = (link: Link): void => {
+    link.idleSinceMs = performance.now();
+    idle.push(link);
+  };
+  /** The connection that was used last; those that were idle for too long are closed. */
+  const takeIdle = (): Link | undefined => {
+    for (let link = idle.pop(); link !== undefined; link = idle.pop()) {
+      if (link.socket === null) continue;
+      if (performance.now() - link.idleSinceMs < idleMsMax) return link;
+      for (const stale of [link, ...idle.splice(0)]) stale.socket?.terminate();
+    }
+    return undefined;
   };
   const openLink = async (): Promise<Link | null> => {
-    const link: Link = { socket: null, serial: 0, sentMs: 0, busy: false };
+    const link: Link = { socket: null, serial: 0, sentMs: 0, idleSinceMs: 0, busy: false };
     counts.opening += 1;
     try {
       link.socket = await Bun.connect({
@@ -136,6 +163,8 @@ async function runPhase(
           },
           close: () => {
             end(link, "0");
+            counts.connections -= 1;
+            if (link.socket !== null) sockets.delete(link.socket);
             link.socket = null;
           },
           error: () => end(link, "0"),
@@ -143,6 +172,7 @@ async function runPhase(
       });
       sockets.add(link.socket);
       counts.connections += 1;
+      counts.connectionsMost = Math.max(counts.connectionsMost, counts.connections);
       return link;
     } catch {
       return null;
@@ -158,8 +188,7 @@ async function runPhase(
     for (let nowMs = performance.now(); nowMs - startMs < ms; nowMs = performance.now()) {
       due = Math.floor(((nowMs - startMs) / 1000) * perSecond);
       while (counts.sent + counts.unsent < due) {
-        let link = idle.pop();
-        while (link !== undefined && link.socket === null) link = idle.pop();
+        const link = takeIdle();
         if (link === undefined) break;
         send(link);
       }
@@ -167,7 +196,7 @@ async function runPhase(
       const room = lanes - counts.connections - counts.opening;
       for (let more = Math.min(missing, room, 200); more > 0; more -= 1)
         void openLink().then((link) => {
-          if (link !== null) idle.push(link);
+          if (link !== null) rest(link);
         });
       // Whoever found no connection within 50 ms is not sent later: that would be a closed loop again.
       counts.unsent += Math.max(0, missing - Math.ceil(perSecond * 0.05) - counts.opening);
@@ -198,7 +227,7 @@ async function runPhase(
     ackP99Ms: percentile(ackMs, 0.99),
     shedP50Ms: percentile(shedMs, 0.5),
     shedP99Ms: percentile(shedMs, 0.99),
-    connections: counts.connections,
+    connections: counts.connectionsMost,
     cpuSeconds: (cpu.user + cpu.system) / 1e6,
   };
 }
