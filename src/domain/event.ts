@@ -94,6 +94,7 @@ export const quarantineReasons = [
   "not_json",
   "too_deep",
   "not_a_delivery",
+  "too_many_items",
   "item_not_an_object",
   "account_unreadable",
   "participant_unclear",

@@ -16,6 +16,12 @@ import { type ItemContext, readItem } from "./read-item.ts";
 /** Meta's payloads nest some eight levels. Deeper ones are kept unread: parsers and databases choke on them. */
 export const depthMax = 32;
 
+/**
+ * Items of one delivery that are set aside one by one; Meta's largest holds 1,000 items in all. With more the whole body
+ * is kept instead, beside what of it could be read: a million numbers in a list would cost the event loop two seconds.
+ */
+export const quarantinedItemsMax = 1_000;
+
 /** One delivery, read: every item of it is either an event or in quarantine. */
 export type ParsedWebhook = { readonly events: readonly InboundEvent[]; readonly quarantined: readonly Quarantined[] };
 
@@ -53,7 +59,11 @@ export function parseWebhook(body: Uint8Array, nowMs: number): ParsedWebhook {
   }
   const reading: Reading = { scan, nowMs, events: [], quarantined: [] };
   const { events, quarantined } = reading;
-  return readRoot(reading, root) ? { events, quarantined } : whole("not_a_delivery");
+  if (!readRoot(reading, root)) return whole("not_a_delivery");
+  return {
+    events,
+    quarantined: quarantined.length > quarantinedItemsMax ? whole("too_many_items").quarantined : quarantined,
+  };
 }
 
 function readRoot(reading: Reading, root: unknown): boolean {
@@ -163,5 +173,6 @@ function keep(reading: Reading, outcome: InboundEvent | QuarantineReason, span: 
 }
 
 function setAside({ scan, quarantined }: Reading, reason: QuarantineReason, { start, end }: Span): void {
+  if (quarantined.length > quarantinedItemsMax) return; // the whole body is
   quarantined.push({ reason, raw: Buffer.from(scan.text.slice(start, end), "utf8") });
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { InboundEvent } from "../../src/domain/event.ts";
-import { depthMax, parseWebhook } from "../../src/webhook/parse-webhook.ts";
+import { depthMax, parseWebhook, quarantinedItemsMax } from "../../src/webhook/parse-webhook.ts";
 import shapes from "../fixtures/event-shapes.json" with { type: "json" };
 import { account, bytesOf, delivery, inbound, itemOf } from "../support/webhook-bodies.ts";
 
@@ -173,6 +173,17 @@ describe("parseWebhook() loses nothing", () => {
     ["participant_unclear", { ...inbound(person, "x", 1), sender: { id: account }, recipient: { id: account } }],
   ] as const)("%s: an item without a clear person is set aside", (reason, item) => {
     expect(parseWebhook(delivery([item]), nowMs).quarantined.map((one) => one.reason)).toEqual([reason]);
+  });
+
+  test("beyond the items that are set aside one by one the whole body is, once, beside what could be read", () => {
+    const broken = (count: number) =>
+      delivery([...Array.from({ length: count }, () => ({ sender: {} })), inbound(person, "m1", nowMs)]);
+    const some = parseWebhook(broken(quarantinedItemsMax), nowMs);
+    expect([some.quarantined.length, some.events.length]).toEqual([quarantinedItemsMax, 1]);
+    const body = broken(quarantinedItemsMax + 1);
+    const many = parseWebhook(body, nowMs);
+    expect(many.events).toMatchObject([{ kind: "message", mid: "m1" }]);
+    expect(many.quarantined).toEqual([{ reason: "too_many_items", raw: body }]);
   });
 
   test("a tap whose entry carries the customer's id is filed under the account that got it", () => {
