@@ -1,6 +1,6 @@
 /** Where damage goes: counted, said once, and kept as evidence in `<spool folder>/damaged/`. It never stops anything. */
 import { constants } from "node:fs";
-import { open, rename } from "node:fs/promises";
+import { open, readdir, rename, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Log } from "../lib/log.ts";
 import { makeFolder, reasonOf, syncFolder, withFile, writeAll } from "./durable-files.ts";
@@ -11,15 +11,29 @@ type Span = { readonly start: number; readonly end: number };
 type File = Pick<Segment, "home" | "name" | "path">;
 const { O_CREAT, O_NOFOLLOW, O_TRUNC, O_WRONLY } = constants;
 
+/**
+ * Bytes that `damaged/` holds at most. Beyond that damage stays where it is, in the spool's own files and so within the
+ * spool's own bound, until an operator has looked and made room.
+ */
+export const damagedBytesMax = 256 * 1_048_576;
+
 export function createDamageDesk(folder: string, log: Log) {
   const damagedFolder = join(folder, "damaged");
   let damaged = 0;
   let cutBytes = 0;
 
+  /** Throws where `more` bytes would be too many. */
+  async function requireRoom(more: number): Promise<void> {
+    await makeFolder(damagedFolder);
+    let held = more;
+    for (const name of await readdir(damagedFolder)) held += (await stat(join(damagedFolder, name))).size;
+    if (held > damagedBytesMax) throw new Error("the folder holds all that it may: look at it and make room");
+  }
+
   /** Copies a stretch. The name follows from the place, so that a second look at the same damage makes no second copy. */
   async function save({ home, name }: File, { start }: Span, bytes: Uint8Array): Promise<boolean> {
     try {
-      await makeFolder(damagedFolder);
+      await requireRoom(bytes.length);
       const path = join(damagedFolder, `${home.name}-${name}-${start}`);
       await withFile(open(path, O_CREAT | O_TRUNC | O_WRONLY | O_NOFOLLOW, 0o600), async (copy) => {
         await writeAll(copy, bytes, 0);
@@ -54,7 +68,7 @@ export function createDamageDesk(folder: string, log: Log) {
       damaged += records;
       let failure: string | null = null;
       try {
-        await makeFolder(damagedFolder);
+        await requireRoom((await stat(file.path)).size);
         await rename(file.path, join(damagedFolder, `${file.home.name}-${file.name}`));
         await syncFolder(damagedFolder);
         await syncFolder(dirname(file.path));

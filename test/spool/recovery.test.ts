@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { damagedBytesMax } from "../../src/spool/damage-desk.ts";
 import { segmentBytesMax } from "../../src/spool/segment.ts";
 import { encodeRecord, segmentHead } from "../../src/spool/segment-format.ts";
 import { watchFileCalls } from "./file-faults.ts";
@@ -127,6 +128,24 @@ describe("a damaged file", () => {
       await spool.trim();
       expect(segmentsIn(folder)).toEqual([]);
       expect(damagedIn(folder).length).toBe(1);
+    }));
+
+  test("stays while damaged/ holds all that it may", () =>
+    inFolder(async (folder) => {
+      const flipped = Buffer.from(bytesOf(1, 2));
+      flipped[40] = (flipped[40] ?? 0) ^ 1;
+      leaveBehind(folder, flipped);
+      const earlier = join(folder, "damaged", "earlier");
+      mkdirSync(dirname(earlier));
+      writeFileSync(earlier, "");
+      truncateSync(earlier, damagedBytesMax); // takes no room on the disk
+      await using spool = await openTestSpool(folder);
+      expect(await drainNumbers(spool)).toEqual([2]);
+      await spool.trim();
+      expect([segmentsIn(folder).length, damagedIn(folder)]).toEqual([1, ["damaged/earlier"]]);
+      rmSync(earlier);
+      await spool.trim();
+      expect([segmentsIn(folder).length, damagedIn(folder).length]).toEqual([0, 1]);
     }));
 
   test("that was whole when it was taken over is read as far as it still goes", () =>
