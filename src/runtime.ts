@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { accessSync, constants, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createBudget } from "./budget/budget.ts";
+import { readBudgetUse } from "./budget/budget-use.ts";
 import { openProfileCache } from "./cache/profile-cache.ts";
 import type { Config } from "./config.ts";
 import { SyncError } from "./domain/error.ts";
@@ -21,6 +22,7 @@ import { createRunsRepository } from "./repository/runs.ts";
 import { createSchedulesRepository } from "./repository/schedules.ts";
 import { createVault, keyBytes, parseKey } from "./repository/vault.ts";
 import { createEnrich } from "./usecases/enrich.ts";
+import { createExplain } from "./usecases/explain.ts";
 
 /** Profiles the in-process cache holds: some 40 MB at most. */
 export const cacheEntriesMax = 50_000;
@@ -77,6 +79,13 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
   });
   const graph = createGraphClient({ ...config.graph, appSecrets: config.appSecrets, clock, log });
   const enrich = createEnrich({ lookups, accounts, cache, budget, graph, clock, log });
+  // A command's own budget is fresh and has counted nothing: only the daemon can tell.
+  const explain = createExplain({
+    conversations,
+    accounts,
+    readBudget: async (id) => (role === "daemon" ? readBudgetUse(budget, id) : null),
+    clock,
+  });
   const owned = opening.move();
   return {
     config,
@@ -97,6 +106,7 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
     budget,
     graph,
     enrich,
+    explain,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -118,10 +118,12 @@ export async function openDaemon(given: Config, wish: SandboxWish | null, { cloc
       getConversation: conversations.getConversation,
       listMessages: conversations.listMessages,
       requestEnrichment: async (id) => {
-        if (!(await conversations.armLookup(id))) return null;
-        dispatcher.wake([id]);
-        return "accepted";
+        const answer = await runtime.explain.requestEnrichment(id);
+        if (answer?.kind === "accepted") dispatcher.wake([id]);
+        return answer;
       },
+      explain: runtime.explain.explain,
+      checkAccounts: () => runtime.explain.checkAccounts(),
       health: () => checkHealth(runtime, spool),
       metrics: metrics.render,
       version,

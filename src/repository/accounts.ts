@@ -1,4 +1,5 @@
 import armBlockedLookups from "../../sql/queries/arm-blocked-lookups.sql" with { type: "text" };
+import countPeopleSql from "../../sql/queries/count-people.sql" with { type: "text" };
 import deleteAccountSql from "../../sql/queries/delete-account.sql" with { type: "text" };
 import getAccountAccess from "../../sql/queries/get-account-access.sql" with { type: "text" };
 import listAccountsSql from "../../sql/queries/list-accounts.sql" with { type: "text" };
@@ -7,6 +8,7 @@ import setAccountState from "../../sql/queries/set-account-state.sql" with { typ
 import type { Account, AccountAccess, AccountState, Login } from "../domain/account.ts";
 import { SyncError } from "../domain/error.ts";
 import type { AccountId } from "../domain/ids.ts";
+import { type ProfileStatus, profileStatuses } from "../domain/profile.ts";
 import type { Database } from "./database.ts";
 import type { Vault } from "./vault.ts";
 
@@ -23,6 +25,8 @@ type AccountRow = {
   username: string | null;
   state: AccountState;
   state_reason: string | null;
+  state_since_ms: number;
+  state_until_ms: number | null;
   token_saved_at_ms: number | null;
   token_expires_at_ms: number | null;
 };
@@ -60,9 +64,21 @@ export function createAccountsRepository(database: Database, vault: Vault) {
         username: row.username,
         state: row.state,
         stateReason: row.state_reason,
+        stateSinceMs: row.state_since_ms,
+        stateUntilMs: row.state_until_ms,
         tokenSavedAtMs: row.token_saved_at_ms,
         tokenExpiresAtMs: row.token_expires_at_ms,
       }));
+    },
+
+    /** How many people of an account stand in each profile status. */
+    async countPeople(id: AccountId): Promise<Record<ProfileStatus, number>> {
+      type CountRow = { status: ProfileStatus | "everybody"; people: number };
+      const rows = await database.query<CountRow>(countPeopleSql, [id], "count the account's people", countDeadlineMs);
+      const counted = new Map(rows.map((row) => [row.status, row.people]));
+      const people = Object.fromEntries(profileStatuses.map((status) => [status, counted.get(status) ?? 0]));
+      const others = rows.filter((row) => row.status !== "everybody").reduce((sum, row) => sum + row.people, 0);
+      return { ...(people as Record<ProfileStatus, number>), complete: (counted.get("everybody") ?? 0) - others };
     },
 
     /** Adds an account or replaces its token, and un-parks the people that waited for it. */
@@ -115,5 +131,7 @@ export function createAccountsRepository(database: Database, vault: Vault) {
   };
 }
 
+/** A count walks the index entries of the account's people: about a tenth of a second for a million. */
+const countDeadlineMs = 10_000;
 /** Un-parking touches every conversation of the account that waits. */
 const armDeadlineMs = 60_000;
