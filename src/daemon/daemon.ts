@@ -12,6 +12,7 @@ import { openSpool } from "../spool/spool.ts";
 import { createDispatcher, sweepEveryMs } from "../usecases/dispatch.ts";
 import { createDrain } from "../usecases/drain.ts";
 import { createIngest } from "../usecases/ingest.ts";
+import { createProbes } from "../usecases/probe-accounts.ts";
 import { createRetention } from "../usecases/retention.ts";
 import { createSchedules } from "../usecases/schedules.ts";
 import { createStore } from "../usecases/store.ts";
@@ -75,6 +76,7 @@ export async function openDaemon(given: Config, wish: SandboxWish | null, { cloc
       id: randomUUID(),
       list: [
         { name: "sweep", everyMs: sweepEveryMs, leaseMs: sweepEveryMs, run: dispatcher.sweep },
+        createProbes({ lookups, enrich }),
         createRetention({ events: runtime.replays, clock, log }, { days: config.eventRetentionDays }),
       ],
       tickMs: scheduleTickMs,

@@ -1,6 +1,7 @@
 import type { Account } from "./account.ts";
 import { type BudgetUse, describeState } from "./account-health.ts";
 import type { LookupRecord } from "./lookup-record.ts";
+import { lookupRules, type RearmEvent, rearmEvents } from "./lookup-rules.ts";
 import type { Evidence } from "./profile.ts";
 import { reasonWords } from "./reason-words.ts";
 import { describeMoment } from "./story-time.ts";
@@ -94,19 +95,29 @@ function tellNext({ record, account, budget }: StoryInput, nowMs: number): strin
   return lines;
 }
 
+const isRuled = (reason: string | null): reason is keyof typeof lookupRules =>
+  reason !== null && Object.hasOwn(lookupRules, reason);
+
+/** What asks again, said of the first event that can. */
+const asksAgain: Readonly<Record<RearmEvent, string>> = {
+  message: "Their next message, or tap on an icebreaker or the menu, asks again.",
+  token: "They are looked up as soon as the account may look people up again.",
+  backfill: "A backfill asks again.",
+  request: "Nothing happens by itself; POST …/enrich asks again.",
+};
+
 function tellDue(record: LookupRecord, nowMs: number): string {
   const { nextAttemptAtMs, status, reason, pictureExpiresAtMs } = record;
   if (nextAttemptAtMs !== null)
     return nextAttemptAtMs <= nowMs
       ? "They are due now, and are looked up as soon as calls may go."
       : `They are looked up again by themselves at ${describeMoment(nextAttemptAtMs)}.`;
-  if (status === "account_blocked") return "They are looked up as soon as the account may look people up again.";
-  if (reason === "no_consent") return "Their next message, or tap on an icebreaker or the menu, asks again.";
-  if (reason === "bad_request") return "Nothing: the same question would bring the same answer.";
   if (status === "complete" || status === "no_picture") {
     const dies =
       pictureExpiresAtMs === null ? "" : `; the picture's address works until ${describeMoment(pictureExpiresAtMs)}`;
     return `Nothing needs doing: a message after a day looks them up again${dies}.`;
   }
-  return "A backfill, or POST …/enrich, asks again.";
+  const events = isRuled(reason) ? lookupRules[reason].rearmedBy : rearmEvents;
+  const first = rearmEvents.find((event) => events.includes(event)) ?? "request";
+  return asksAgain[first];
 }

@@ -1,5 +1,8 @@
 import claimLookupsSql from "../../sql/queries/claim-lookups.sql" with { type: "text" };
+import countRefusedSql from "../../sql/queries/count-refused.sql" with { type: "text" };
 import listDueLookups from "../../sql/queries/list-due-lookups.sql" with { type: "text" };
+import listDueProbesSql from "../../sql/queries/list-due-probes.sql" with { type: "text" };
+import parkRefusedSql from "../../sql/queries/park-refused.sql" with { type: "text" };
 import releaseLookupsSql from "../../sql/queries/release-lookups.sql" with { type: "text" };
 import saveOutcomesSql from "../../sql/queries/save-outcomes.sql" with { type: "text" };
 import type { AccountId, ConversationId, ParticipantId } from "../domain/ids.ts";
@@ -87,8 +90,36 @@ export function createLookupsRepository(database: Database) {
       const rows = await database.query<{ id: ConversationId }>(listDueLookups, [limit], "list due lookups");
       return rows.map((row) => row.id);
     },
+
+    /** How many of an account's people were refused within `withinMs`, and how many were not, as far as a verdict needs. */
+    async countRefused(
+      accountId: AccountId,
+      { withinMs, peopleMin, shareMin }: { withinMs: number; peopleMin: number; shareMin: number },
+    ): Promise<{ refused: number; others: number }> {
+      const [row] = await database.query<{ refused: number; others: number }>(
+        countRefusedSql,
+        [accountId, withinMs, peopleMin, shareMin],
+        "count who was refused",
+        countDeadlineMs,
+      );
+      return row ?? { refused: 0, others: 0 };
+    },
+
+    /** Leaves everybody who was refused within `withinMs` to the account's return. */
+    async parkRefused(accountId: AccountId, withinMs: number): Promise<void> {
+      await database.query(parkRefusedSql, [accountId, withinMs], "park who was refused", countDeadlineMs);
+    },
+
+    /** One person of each account whose pause has ended. */
+    async listDueProbes(limit: number): Promise<ConversationId[]> {
+      const rows = await database.query<{ id: ConversationId }>(listDueProbesSql, [limit], "list due probes");
+      return rows.map((row) => row.id);
+    },
   };
 }
+
+/** At worst these walk all of an account's people, about once an hour. */
+const countDeadlineMs = 10_000;
 
 function buildOutcomeRow(lookup: Lookup, outcome: ProfileOutcome) {
   const base = { id: lookup.conversationId, lease_token: lookup.leaseToken, seen_inbound_at: lookup.seenInboundAt };

@@ -1,6 +1,5 @@
 import type { Budget, Lane } from "../budget/budget.ts";
 import type { ProfileCache } from "../cache/profile-cache.ts";
-import type { Account } from "../domain/account.ts";
 import { SyncError } from "../domain/error.ts";
 import type { AccountId, ConversationId } from "../domain/ids.ts";
 import { blockedOutcome, decideOutcome } from "../domain/lookup-outcome.ts";
@@ -16,10 +15,11 @@ import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import type { AccountsRepository } from "../repository/accounts.ts";
 import type { LookupsRepository } from "../repository/lookups.ts";
+import { type Asked, judgeAnswers, type VerdictDependencies } from "./account-verdict.ts";
 
 export type EnrichDependencies = {
-  lookups: Pick<LookupsRepository, "claimLookups" | "saveOutcomes" | "releaseLookups">;
-  accounts: Pick<AccountsRepository, "getAccess" | "setState">;
+  lookups: Pick<LookupsRepository, "claimLookups" | "saveOutcomes" | "releaseLookups"> & VerdictDependencies["lookups"];
+  accounts: Pick<AccountsRepository, "getAccess"> & VerdictDependencies["accounts"];
   cache: Pick<ProfileCache, "getProfiles" | "saveProfiles">;
   budget: Pick<Budget, "take" | "learn" | "stop" | "giveBack" | "charge">;
   graph: Pick<GraphClient, "fetchProfiles">;
@@ -65,12 +65,13 @@ export function createEnrich(dependencies: EnrichDependencies) {
     const byAccount = Map.groupBy(taken, (lookup) => lookup.accountId);
     await Promise.all(
       [...byAccount].map(async ([accountId, group]) => {
-        const outcomes = await lookUp(dependencies, accountId, group, options);
+        const { decided: outcomes, asked } = await lookUp(dependencies, accountId, group, options);
         const saved = new Set(await lookups.saveOutcomes(outcomes));
         for (const { lookup, outcome } of outcomes) {
           results.set(lookup.conversationId, outcome);
           logOutcome(log, lookup, outcome, saved.has(lookup.conversationId));
         }
+        if (asked !== null) await judgeAnswers(dependencies, asked);
       }),
     );
     return results;
@@ -85,7 +86,8 @@ async function lookUp(
   accountId: AccountId,
   group: readonly Lookup[],
   { lane, signal }: EnrichOptions,
-): Promise<Decided[]> {
+): Promise<{ decided: Decided[]; asked: Asked | null }> {
+  const nothing = (decided: Decided[]) => ({ decided, asked: null });
   const decided: Decided[] = [];
   const cached = await cache.getProfiles(
     accountId,
@@ -97,22 +99,26 @@ async function lookUp(
     if (profile === undefined) asked.push(lookup);
     else decided.push({ lookup, outcome: { kind: "found", profile, source: "cache" } });
   }
-  if (asked.length === 0) return decided;
+  if (asked.length === 0) return nothing(decided);
 
   const entry = await accounts.getAccess(accountId);
   if (entry.kind !== "ready") {
     const reason = entry.kind === "unknown" ? "token_missing" : readBlockedReason(entry.reason);
-    return [...decided, ...asked.map((lookup) => ({ lookup, outcome: blockedOutcome(reason, lookup.attempts, null) }))];
+    return nothing([...decided, ...asked.map((lookup) => block(lookup, reason))]);
   }
   if (signal.aborted) {
     await lookups.releaseLookups(asked);
-    return decided;
+    return nothing(decided);
   }
+  // A probe is one person: the others of an account that rests wait for what it brings.
+  const { probeOf } = entry;
+  if (probeOf !== null)
+    for (const lookup of asked.splice(1)) decided.push(block(lookup, readBlockedReason(probeOf.reason)));
 
   const { granted, resumeInMs } = budget.take({ accountId, lane, calls: asked.length });
   for (const lookup of asked.slice(granted)) decided.push({ lookup, outcome: paused(lookup, resumeInMs) });
   const sent = asked.slice(0, granted);
-  if (sent.length === 0) return decided;
+  if (sent.length === 0) return nothing(decided);
 
   const reply = await graph
     .fetchProfiles(
@@ -125,7 +131,7 @@ async function lookUp(
       if (error instanceof SyncError && error.code === "interrupted") return null;
       throw error;
     });
-  if (reply === null) return decided;
+  if (reply === null) return nothing(decided);
   const { answers, usage, pictureRefused, callsMade } = reply;
   for (const participantId of pictureRefused)
     log.warn(
@@ -138,12 +144,6 @@ async function lookUp(
   const pauseMs = stopOnThrottle(budget, accountId, answers.values());
   // Only a call that was not throttled tells that the pool is open again.
   if (pauseMs === null) budget.learn(accountId, usage);
-  // One person's missing permission may be about that person; every other reason is the account's.
-  const blocked = [...answers.values()].find(
-    (answer) => answer.kind === "blocked" && answer.reason !== "permission_missing",
-  );
-  if (blocked?.kind === "blocked")
-    await accounts.setState(accountId, stateOf(blocked.reason), blocked.reason, entry.sealedToken);
   for (const lookup of sent) {
     const answer = answers.get(lookup.participantId) ?? notAnswered;
     const outcome =
@@ -156,8 +156,14 @@ async function lookUp(
     accountId,
     [...answers.values()].flatMap((answer) => (answer.kind === "found" ? [answer.profile] : [])),
   );
-  return decided;
+  const { sealedToken } = entry;
+  return { decided, asked: { accountId, sealedToken, probeOf, answers: [...answers.values()] } };
 }
+
+const block = (lookup: Lookup, reason: BlockedReason): Decided => ({
+  lookup,
+  outcome: blockedOutcome(reason, lookup.attempts, null),
+});
 
 const notAnswered: LookupAnswer = {
   kind: "failed",
@@ -189,8 +195,6 @@ function paused(
   const { attempts } = lookup;
   return { kind: "later", reason: "throttled", attempts, retryInMs: resumeInMs, evidence: answer?.evidence ?? null };
 }
-
-const stateOf = (reason: BlockedReason): Account["state"] => (reason === "token_dead" ? "reauth_required" : "paused");
 
 function readBlockedReason(reason: string | null): BlockedReason {
   return blockedReasons.find((known) => known === reason) ?? "token_dead";

@@ -7,14 +7,14 @@ import {
   parseConversationId,
   parseParticipantId,
 } from "../../src/domain/ids.ts";
+import { backOffMs, decideOutcome } from "../../src/domain/lookup-outcome.ts";
 import {
   attemptsMax,
-  backOffMs,
-  decideOutcome,
   failedRetryMs,
   goneRetryMs,
+  permissionRetryMs,
   unavailableRetryMs,
-} from "../../src/domain/lookup-outcome.ts";
+} from "../../src/domain/lookup-rules.ts";
 import {
   absentReasons,
   blockedReasons,
@@ -35,7 +35,9 @@ describe("decideOutcome()", () => {
 
   test.each(blockedReasons)("%s parks the person until the account changes, and spends no attempt", (reason) => {
     const outcome = decideOutcome({ kind: "blocked", reason, evidence }, 2, 0.5);
-    expect(outcome).toMatchObject({ kind: "absent", status: "account_blocked", attempts: 2, retryInMs: null });
+    // What is missing for one person may be that person's own: it is asked again by itself.
+    const retryInMs = reason === "permission_missing" ? permissionRetryMs : null;
+    expect(outcome).toMatchObject({ kind: "absent", status: "account_blocked", attempts: 2, retryInMs });
   });
 
   test.each(failureReasons)("%s ends after at most three attempts", (reason) => {

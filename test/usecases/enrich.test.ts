@@ -10,7 +10,7 @@ import {
   parseAccountId,
   parseParticipantId,
 } from "../../src/domain/ids.ts";
-import { attemptsMax } from "../../src/domain/lookup-outcome.ts";
+import { attemptsMax } from "../../src/domain/lookup-rules.ts";
 import type { Evidence, LookupAnswer, Profile } from "../../src/domain/profile.ts";
 import { createEnrich, type EnrichDependencies } from "../../src/usecases/enrich.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
