@@ -19,9 +19,9 @@ taken as (
     order by account_id, participant_platform_id for update of conversations skip locked
   ) free
   where c.account_id = free.account_id and c.participant_platform_id = free.participant_platform_id
-  returning c.id, c.lease_token
+  returning c.id, c.lease_token, c.participant_username
 )
 select c.id, c.account_id, c.participant_platform_id, c.profile_status, c.attempts, t.lease_token::text as lease_token,
-  c.last_inbound_at::text as seen_inbound_at,
+  c.last_inbound_at::text as seen_inbound_at, coalesce(t.participant_username, c.participant_username) as username,
   (c.lease_until is not null and c.lease_until >= now()) as held
 from conversations c join asked using (account_id, participant_platform_id) left join taken t on t.id = c.id

@@ -13,7 +13,7 @@ from (
   select 1 from conversations c
   where c.account_id = $1::text and coalesce(c.reason_code, '') not in ('no_consent', 'permission_missing')
     and (c.fetched_at > now() - make_interval(secs => $2::float8 / 1000)
-      or (c.profile_status = 'not_found' and c.checked_at > now() - make_interval(secs => $2::float8 / 1000)))
+      or (c.profile_status in ('not_found', 'username_only') and c.checked_at > now() - make_interval(secs => $2::float8 / 1000)))
   order by c.last_message_at desc, c.id desc
   limit (select case when people >= $3::int * $4::float8 then floor(people * (1 - $4::float8) / $4::float8)::int + 1 else 0 end
     from refused)

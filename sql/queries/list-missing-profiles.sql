@@ -5,6 +5,7 @@ select id, participant_platform_id, (extract(epoch from last_message_at) * 1000)
 from conversations
 where account_id = $1 and profile_status in ('pending', 'username_only', 'account_blocked', 'failed') and not self
   and last_inbound_at is not null and reason_code is distinct from 'bad_request'
+  and (profile_status <> 'username_only' or reason_code is null)
   and ($2::float8 is null or (last_message_at, id) < (to_timestamp($2::float8 / 1000), $3::text))
 order by last_message_at desc, id desc
 limit $4::int

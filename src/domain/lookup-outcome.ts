@@ -31,6 +31,18 @@ export function decideOutcome(answer: LookupAnswer, attemptsBefore: number, chan
   return { kind: "absent", status: rule.status, reason, attempts, retryInMs: rule.rearmAfterMs, evidence };
 }
 
+/** The same refusal of a person whose username is known: that much there is to show. Everything else stays as it is. */
+export function withUsername(outcome: ProfileOutcome, username: string | null): ProfileOutcome {
+  if (!lacksName(outcome) || username === null) return outcome;
+  return { ...outcome, status: "username_only" };
+}
+
+/** Whether the inbox should be asked for the username of somebody whose question ended so. */
+export function lacksName(outcome: ProfileOutcome): outcome is Extract<ProfileOutcome, { kind: "absent" }> {
+  if (outcome.kind !== "absent" || outcome.reason === "throttled") return false;
+  return outcome.status !== "username_only" && lookupRules[outcome.reason].asksForName;
+}
+
 /** The outcome for everybody of an account that cannot look people up: parked until the account changes. */
 export function blockedOutcome(reason: BlockedReason, attempts: number, evidence: Evidence | null): ProfileOutcome {
   return { kind: "absent", status: "account_blocked", reason, attempts, retryInMs: null, evidence };

@@ -19,6 +19,8 @@ export type LookupRule = {
   /** When the person is asked about again by itself, in ms; null: an event alone asks. */
   readonly rearmAfterMs: number | null;
   readonly rearmedBy: readonly RearmEvent[];
+  /** The inbox may tell the username all the same; with one the person stands at `username_only`. */
+  readonly asksForName: boolean;
   /** The whole account is refused: its new state, and when one person is asked as a probe (ms; null: never). */
   readonly account: { readonly state: Exclude<AccountState, "active">; readonly probeAfterMs: number | null } | null;
   /** One such answer is the person's; nearly everybody's is the app's access level. */
@@ -50,7 +52,7 @@ export const accessPeopleMin = 10;
 export const accessShareMin = 0.8;
 export const accessWithinMs = hourMs;
 
-const base = { againInMs: null, rearmAfterMs: null, account: null, hintsAtAccess: false } as const;
+const base = { againInMs: null, rearmAfterMs: null, account: null, hintsAtAccess: false, asksForName: false } as const;
 const person: LookupRule = { ...base, status: "not_found", attempts: 1, rearmedBy: ["request"] };
 const account: LookupRule = {
   ...base,
@@ -69,12 +71,24 @@ const paused = (probeAfterMs: number | null) => ({ account: { state: "paused", p
  * `throttled` stands in no row: it is about the budget and leaves the person where they are.
  */
 export const lookupRules: Readonly<Record<Exclude<ReasonCode, "throttled">, LookupRule>> = {
-  no_consent: { ...person, status: "no_consent", rearmedBy: ["message", "request"], hintsAtAccess: true },
+  no_consent: {
+    ...person,
+    status: "no_consent",
+    rearmedBy: ["message", "request"],
+    hintsAtAccess: true,
+    asksForName: true,
+  },
   gone: { ...person, rearmAfterMs: goneRetryMs },
-  unavailable: { ...person, rearmAfterMs: unavailableRetryMs },
+  unavailable: { ...person, rearmAfterMs: unavailableRetryMs, asksForName: true },
   invalid_id: { ...person, rearmAfterMs: goneRetryMs },
-  not_visible: { ...person, rearmAfterMs: goneRetryMs },
-  missing_or_forbidden: { ...person, attempts: 2, againInMs: missingAgainMs, rearmAfterMs: goneRetryMs },
+  not_visible: { ...person, rearmAfterMs: goneRetryMs, asksForName: true },
+  missing_or_forbidden: {
+    ...person,
+    attempts: 2,
+    againInMs: missingAgainMs,
+    rearmAfterMs: goneRetryMs,
+    asksForName: true,
+  },
 
   token_missing: account,
   token_unreadable: account,

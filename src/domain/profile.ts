@@ -111,6 +111,8 @@ export type Lookup = PersonKey & {
   readonly leaseToken: string;
   /** The person's latest message as the database wrote it: a refusal for lack of consent holds only up to it. */
   readonly seenInboundAt: string | null;
+  /** Known from an earlier answer, or for free from a comment, a mention or the inbox. */
+  readonly username: string | null;
   /** Attempts already spent on this person since the lookup was armed. */
   readonly attempts: number;
 };

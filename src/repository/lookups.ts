@@ -5,6 +5,7 @@ import listDueProbesSql from "../../sql/queries/list-due-probes.sql" with { type
 import parkRefusedSql from "../../sql/queries/park-refused.sql" with { type: "text" };
 import releaseLookupsSql from "../../sql/queries/release-lookups.sql" with { type: "text" };
 import saveOutcomesSql from "../../sql/queries/save-outcomes.sql" with { type: "text" };
+import saveUsernamesSql from "../../sql/queries/save-usernames.sql" with { type: "text" };
 import type { AccountId, ConversationId, ParticipantId } from "../domain/ids.ts";
 import { type Lookup, type ProfileOutcome, type ProfileStatus, statusOfProfile } from "../domain/profile.ts";
 import type { Database } from "./database.ts";
@@ -30,6 +31,7 @@ type ClaimRow = {
   attempts: number;
   lease_token: string | null;
   seen_inbound_at: string | null;
+  username: string | null;
   held: boolean;
 };
 
@@ -61,6 +63,7 @@ export function createLookupsRepository(database: Database) {
             participantId: row.participant_platform_id,
             leaseToken: row.lease_token,
             seenInboundAt: row.seen_inbound_at,
+            username: row.username,
             attempts: row.attempts,
           },
         };
@@ -76,6 +79,12 @@ export function createLookupsRepository(database: Database) {
         "save profiles",
       );
       return rows.map((row) => row.id);
+    },
+
+    /** Names people whose profile was refused and who have no name yet. */
+    async saveUsernames(named: readonly { conversationId: ConversationId; username: string }[]): Promise<void> {
+      const rows = named.map(({ conversationId, username }) => ({ id: conversationId, username }));
+      await database.query(saveUsernamesSql, [JSON.stringify(rows)], "save usernames");
     },
 
     /** Gives leases back, so that nobody waits for them to run out. */

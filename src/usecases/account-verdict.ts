@@ -30,10 +30,10 @@ export type Asked = {
 
 /**
  * Draws from the answers what they say about the whole account, and marks it. To be called once the people's own
- * outcomes are saved: nearly everybody's refusal is counted over what all daemons have written. Throws
- * `storage_unavailable`.
+ * outcomes are saved: nearly everybody's refusal is counted over what all daemons have written. Answers
+ * whether the account may be asked on. Throws `storage_unavailable`.
  */
-export async function judgeAnswers({ accounts, lookups, log }: VerdictDependencies, asked: Asked): Promise<void> {
+export async function judgeAnswers({ accounts, lookups, log }: VerdictDependencies, asked: Asked): Promise<boolean> {
   const { accountId, sealedToken, probeOf, answers } = asked;
   const pause = async (reason: BlockedReason): Promise<void> => {
     const change = lookupRules[reason].account;
@@ -45,20 +45,24 @@ export async function judgeAnswers({ accounts, lookups, log }: VerdictDependenci
   };
 
   const refusal = answers.find((answer) => answer.kind === "blocked" && ruleOf(answer)?.account !== null);
-  if (refusal?.kind === "blocked") return await pause(refusal.reason);
+  if (refusal?.kind === "blocked") {
+    await pause(refusal.reason);
+    return false;
+  }
   const hinted = answers.some((answer) => ruleOf(answer)?.hintsAtAccess === true);
   if (probeOf !== null) {
     const said = answers.map((answer) => judgeProbe(answer, probeOf.reason));
     if (said.includes("open")) {
       if (await accounts.resume(accountId, sealedToken))
         log.log(`Account ${accountId} looks people up again`, context, { accountId, pausedFor: probeOf.reason });
-      return;
+      return true;
     }
-    if (!said.includes("shut")) return;
-  } else if (!hinted || !(await isAccessLevel(lookups, accountId))) return;
+    if (!said.includes("shut")) return false;
+  } else if (!hinted || !(await isAccessLevel(lookups, accountId))) return true;
   await pause("access_level");
   // They were refused with the others, not for themselves: the account's return takes them up again.
   await lookups.parkRefused(accountId, accessWithinMs);
+  return false;
 }
 
 /** Whether nearly everybody who was looked up lately was refused (spec §4, meta-platform.md §3.2). */

@@ -1,8 +1,9 @@
 import type { Budget, Lane } from "../budget/budget.ts";
 import type { ProfileCache } from "../cache/profile-cache.ts";
+import type { AccountAccess } from "../domain/account.ts";
 import { SyncError } from "../domain/error.ts";
 import type { AccountId, ConversationId } from "../domain/ids.ts";
-import { blockedOutcome, decideOutcome } from "../domain/lookup-outcome.ts";
+import { blockedOutcome, decideOutcome, lacksName, withUsername } from "../domain/lookup-outcome.ts";
 import {
   type BlockedReason,
   blockedReasons,
@@ -16,14 +17,17 @@ import type { Log } from "../lib/log.ts";
 import type { AccountsRepository } from "../repository/accounts.ts";
 import type { LookupsRepository } from "../repository/lookups.ts";
 import { type Asked, judgeAnswers, type VerdictDependencies } from "./account-verdict.ts";
+import { askNames, type NamesDependencies } from "./ask-names.ts";
 
 export type EnrichDependencies = {
-  lookups: Pick<LookupsRepository, "claimLookups" | "saveOutcomes" | "releaseLookups"> & VerdictDependencies["lookups"];
-  accounts: Pick<AccountsRepository, "getAccess"> & VerdictDependencies["accounts"];
+  lookups: Pick<LookupsRepository, "claimLookups" | "saveOutcomes" | "releaseLookups"> &
+    VerdictDependencies["lookups"] &
+    NamesDependencies["lookups"];
+  accounts: Pick<AccountsRepository, "getAccess"> & VerdictDependencies["accounts"] & NamesDependencies["accounts"];
   cache: Pick<ProfileCache, "getProfiles" | "saveProfiles">;
   budget: Pick<Budget, "take" | "learn" | "stop" | "giveBack" | "charge">;
-  graph: Pick<GraphClient, "fetchProfiles">;
-  clock: Pick<Clock, "random">;
+  graph: Pick<GraphClient, "fetchProfiles" | "fetchUsername">;
+  clock: Pick<Clock, "random" | "after">;
   log: Log;
 };
 
@@ -71,7 +75,9 @@ export function createEnrich(dependencies: EnrichDependencies) {
           results.set(lookup.conversationId, outcome);
           logOutcome(log, lookup, outcome, saved.has(lookup.conversationId));
         }
-        if (asked !== null) await judgeAnswers(dependencies, asked);
+        if (asked === null || !(await judgeAnswers(dependencies, asked))) return;
+        const people = outcomes.filter(({ outcome }) => lacksName(outcome)).map(({ lookup }) => lookup);
+        await askNames(dependencies, { access: asked.access, people }, options);
       }),
     );
     return results;
@@ -86,7 +92,7 @@ async function lookUp(
   accountId: AccountId,
   group: readonly Lookup[],
   { lane, signal }: EnrichOptions,
-): Promise<{ decided: Decided[]; asked: Asked | null }> {
+): Promise<{ decided: Decided[]; asked: (Asked & { access: AccountAccess }) | null }> {
   const nothing = (decided: Decided[]) => ({ decided, asked: null });
   const decided: Decided[] = [];
   const cached = await cache.getProfiles(
@@ -149,15 +155,15 @@ async function lookUp(
     const outcome =
       answer.kind === "throttled"
         ? paused(lookup, pauseMs ?? 0, answer)
-        : decideOutcome(answer, lookup.attempts, clock.random());
+        : withUsername(decideOutcome(answer, lookup.attempts, clock.random()), lookup.username);
     decided.push({ lookup, outcome });
   }
   await cache.saveProfiles(
     accountId,
     [...answers.values()].flatMap((answer) => (answer.kind === "found" ? [answer.profile] : [])),
   );
-  const { sealedToken } = entry;
-  return { decided, asked: { accountId, sealedToken, probeOf, answers: [...answers.values()] } };
+  const { access, sealedToken } = entry;
+  return { decided, asked: { access, accountId, sealedToken, probeOf, answers: [...answers.values()] } };
 }
 
 const block = (lookup: Lookup, reason: BlockedReason): Decided => ({

@@ -39,6 +39,7 @@ describe("an app whose access level reaches nobody", async () => {
   let answer: (id: ParticipantId) => LookupAnswer;
   let asked: ParticipantId[] = [];
   const graph: EnrichDependencies["graph"] = {
+    fetchUsername: async () => ({ kind: "unknown" }),
     async fetchProfiles(_, ids) {
       asked.push(...ids);
       return {

@@ -48,6 +48,7 @@ describe("backfill()", async () => {
     const calls: { accountId: string; token: string; ids: readonly ParticipantId[] }[] = [];
     const times = new Map<ParticipantId, number>();
     const graph: EnrichDependencies["graph"] = {
+      fetchUsername: async () => ({ kind: "unknown" }),
       async fetchProfiles(access, ids) {
         calls.push({ accountId: access.id, token: access.token, ids });
         const nth = (id: ParticipantId) => {

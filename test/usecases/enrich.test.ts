@@ -42,6 +42,7 @@ describe("enrich()", async () => {
   let answer: (id: ParticipantId, access: AccountAccess) => LookupAnswer | Promise<LookupAnswer>;
   let asked: { ids: readonly ParticipantId[]; access: AccountAccess }[] = [];
   const graph: EnrichDependencies["graph"] = {
+    fetchUsername: async () => ({ kind: "unknown" }),
     async fetchProfiles(access, ids) {
       asked.push({ ids, access });
       const answers = new Map<ParticipantId, LookupAnswer>();
