@@ -6,6 +6,7 @@ import { readBudgetUse } from "./budget/budget-use.ts";
 import { openProfileCache } from "./cache/profile-cache.ts";
 import type { Config } from "./config.ts";
 import { SyncError } from "./domain/error.ts";
+import { createCircuit } from "./graph/circuit.ts";
 import { createGraphClient } from "./graph/graph-client.ts";
 import type { Clock } from "./lib/clock.ts";
 import { lockFile } from "./lib/lock-file.ts";
@@ -78,12 +79,14 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
     clock,
   });
   const graph = createGraphClient({ ...config.graph, appSecrets: config.appSecrets, clock, log });
-  const enrich = createEnrich({ lookups, accounts, cache, budget, graph, clock, log });
+  const circuit = createCircuit({ clock, log });
+  const enrich = createEnrich({ lookups, accounts, cache, budget, graph, circuit, clock, log });
   // A command's own budget is fresh and has counted nothing: only the daemon can tell.
   const explain = createExplain({
     conversations,
     accounts,
     readBudget: async (id) => (role === "daemon" ? readBudgetUse(budget, id) : null),
+    readFailing: (login) => circuit.state(login).failingSinceMs,
     clock,
   });
   const owned = opening.move();
@@ -105,6 +108,7 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
     cache,
     budget,
     graph,
+    circuit,
     enrich,
     explain,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

@@ -110,7 +110,7 @@ export async function openDaemon(given: Config, wish: SandboxWish | null, { cloc
     stopDraining.abort();
     await drain.settle(drainLastMs);
   });
-  watchDaemon(metrics, { ingest, spool, dispatcher, cache: runtime.cache, clock, usage });
+  watchDaemon(metrics, { ingest, spool, dispatcher, cache: runtime.cache, circuit: runtime.circuit, clock, usage });
 
   const app = createHttpApp(
     {

@@ -21,6 +21,8 @@ export type AccountHealth = {
   readonly people: Readonly<Record<ProfileStatus, number>>;
   /** null: only the daemon knows it. */
   readonly budget: BudgetUse | null;
+  /** Since when Graph has failed of itself at the account's host; null: it answers, or only the daemon knows. */
+  readonly graphFailingSinceMs: number | null;
 };
 
 export type Verdict = {
@@ -34,9 +36,14 @@ export type Verdict = {
 export const tokenWarningMs = 10 * 86_400_000;
 
 /** What is wrong with an account, in sentences. Pure. */
-export function judgeAccount({ account, budget }: Omit<AccountHealth, "people">, nowMs: number): Verdict {
+export function judgeAccount(health: Omit<AccountHealth, "people">, nowMs: number): Verdict {
+  const { account, budget, graphFailingSinceMs } = health;
   const blocks = [describeState(account, nowMs), describeTokenEnd(account, nowMs)].filter((text) => text !== null);
-  const cautions = [describeTokenWarning(account, nowMs), describeStop(budget, nowMs)].filter((text) => text !== null);
+  const cautions = [
+    describeTokenWarning(account, nowMs),
+    describeStop(budget, nowMs),
+    describeFailing(graphFailingSinceMs),
+  ].filter((text) => text !== null);
   const problems = [...blocks, ...cautions];
   return { state: blocks.length > 0 ? "blocked" : cautions.length > 0 ? "attention" : "ok", problems };
 }
@@ -58,6 +65,12 @@ export function describeState(account: Account, nowMs: number): string | null {
         : `One person is asked as a probe at ${describeMoment(stateUntilMs)}; everybody else follows if Instagram answers.`;
   const what = state === "reauth_required" ? "It must be authorised again" : "It is paused";
   return [`${what} ${since}.${why}`, then, ...(advice === null ? [] : [advice])].join(" ");
+}
+
+/** That Graph fails of itself, and what is done about it; null where it answers. */
+export function describeFailing(sinceMs: number | null): string | null {
+  if (sinceMs === null) return null;
+  return `Instagram's own servers have failed since ${describeMoment(sinceMs)}: one person an account is asked every 30 s until they answer.`;
 }
 
 function describeTokenEnd({ tokenExpiresAtMs }: Account, nowMs: number): string | null {

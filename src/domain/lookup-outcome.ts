@@ -1,5 +1,5 @@
 import { lookupRules } from "./lookup-rules.ts";
-import type { BlockedReason, Evidence, LookupAnswer, ProfileOutcome } from "./profile.ts";
+import type { BlockedReason, Evidence, LookupAnswer, PauseReason, ProfileOutcome, ReasonCode } from "./profile.ts";
 
 /** Back-off after the first, second and third attempt: 1 s, 4 s, 16 s, each with full jitter. */
 export const backOffFirstMs = 1_000;
@@ -39,8 +39,19 @@ export function withUsername(outcome: ProfileOutcome, username: string | null): 
 
 /** Whether the inbox should be asked for the username of somebody whose question ended so. */
 export function lacksName(outcome: ProfileOutcome): outcome is Extract<ProfileOutcome, { kind: "absent" }> {
-  if (outcome.kind !== "absent" || outcome.reason === "throttled") return false;
+  if (outcome.kind !== "absent" || isPause(outcome.reason)) return false;
   return outcome.status !== "username_only" && lookupRules[outcome.reason].asksForName;
+}
+
+const isPause = (reason: ReasonCode): reason is PauseReason => !Object.hasOwn(lookupRules, reason);
+
+/** Spreads the return of those who waited for Graph, so that they do not all come in one moment. */
+export const awaySpreadMs = 10_000;
+
+/** The outcome for somebody who was not asked, since Graph fails of itself: no attempt is spent. `chance` is in [0, 1). */
+export function awayOutcome(attempts: number, resumeInMs: number, chance: number): ProfileOutcome {
+  const retryInMs = resumeInMs + Math.round(awaySpreadMs * chance);
+  return { kind: "later", reason: "graph_away", attempts, retryInMs, evidence: null };
 }
 
 /** The outcome for everybody of an account that cannot look people up: parked until the account changes. */

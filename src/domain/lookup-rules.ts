@@ -1,5 +1,5 @@
 import type { AccountState } from "./account.ts";
-import type { LookupAnswer, ProfileStatus, ReasonCode } from "./profile.ts";
+import type { LookupAnswer, PauseReason, ProfileStatus, ReasonCode } from "./profile.ts";
 
 /**
  * What can ask for a person again beside the time. `message`: their next message, or tap on an icebreaker or the menu.
@@ -68,9 +68,9 @@ const paused = (probeAfterMs: number | null) => ({ account: { state: "paused", p
 
 /**
  * The one table from Instagram's answers to the states of spec §4: total over the error table of meta-platform.md §3.4.
- * `throttled` stands in no row: it is about the budget and leaves the person where they are.
+ * A pause stands in no row: it is about the budget or Graph itself, and leaves the person where they are.
  */
-export const lookupRules: Readonly<Record<Exclude<ReasonCode, "throttled">, LookupRule>> = {
+export const lookupRules: Readonly<Record<Exclude<ReasonCode, PauseReason>, LookupRule>> = {
   no_consent: {
     ...person,
     status: "no_consent",

@@ -77,7 +77,11 @@ export type LookupAnswer =
     }
   | { readonly kind: "failed"; readonly reason: FailureReason; readonly evidence: Evidence };
 
-export type ReasonCode = AbsentReason | BlockedReason | FailureReason | "throttled";
+/** Why nobody was asked at all: a limit, or a Graph that fails of itself. Neither says anything about the person. */
+export const pauseReasons = ["throttled", "graph_away"] as const;
+export type PauseReason = (typeof pauseReasons)[number];
+
+export type ReasonCode = AbsentReason | BlockedReason | FailureReason | PauseReason;
 
 /** What became of one lookup. `found` and `absent` end it; `later` tries again by itself. */
 export type ProfileOutcome =

@@ -66,6 +66,7 @@ const words: Readonly<Record<ReasonCode, ReasonWords>> = {
     means: "Instagram gave a reason that nobody knows.",
     advice: "The log at SOCIAL_SYNC_LOG_LEVEL=debug shows its answer's code.",
   },
+  graph_away: { means: "Instagram's own servers fail, so nobody was asked.", advice: wait },
   throttled: { means: "Instagram's limit was reached, so the question waits.", advice: wait },
 };
 

@@ -23,6 +23,7 @@ export function buildAccountJson(health: AccountHealth, nowMs: number) {
       expiresAt: isoOrNull(account.tokenExpiresAtMs),
     },
     people,
+    graphFailingSince: isoOrNull(health.graphFailingSinceMs),
     budget:
       budget === null
         ? null

@@ -3,7 +3,7 @@ import type { ProfileCache } from "../cache/profile-cache.ts";
 import type { AccountAccess } from "../domain/account.ts";
 import { SyncError } from "../domain/error.ts";
 import type { AccountId, ConversationId } from "../domain/ids.ts";
-import { blockedOutcome, decideOutcome, lacksName, withUsername } from "../domain/lookup-outcome.ts";
+import { awayOutcome, blockedOutcome, decideOutcome, lacksName, withUsername } from "../domain/lookup-outcome.ts";
 import {
   type BlockedReason,
   blockedReasons,
@@ -11,6 +11,7 @@ import {
   type LookupAnswer,
   type ProfileOutcome,
 } from "../domain/profile.ts";
+import type { Circuit } from "../graph/circuit.ts";
 import type { GraphClient } from "../graph/graph-client.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
@@ -18,6 +19,7 @@ import type { AccountsRepository } from "../repository/accounts.ts";
 import type { LookupsRepository } from "../repository/lookups.ts";
 import { type Asked, judgeAnswers, type VerdictDependencies } from "./account-verdict.ts";
 import { askNames, type NamesDependencies } from "./ask-names.ts";
+import { logOutcome } from "./log-outcome.ts";
 
 export type EnrichDependencies = {
   lookups: Pick<LookupsRepository, "claimLookups" | "saveOutcomes" | "releaseLookups"> &
@@ -27,6 +29,7 @@ export type EnrichDependencies = {
   cache: Pick<ProfileCache, "getProfiles" | "saveProfiles">;
   budget: Pick<Budget, "take" | "learn" | "stop" | "giveBack" | "charge">;
   graph: Pick<GraphClient, "fetchProfiles" | "fetchUsername">;
+  circuit: Pick<Circuit, "ask" | "note">;
   clock: Pick<Clock, "random" | "after">;
   log: Log;
 };
@@ -88,7 +91,7 @@ type Decided = { lookup: Lookup; outcome: ProfileOutcome };
 
 /** Answers every lookup of one account. */
 async function lookUp(
-  { accounts, cache, budget, graph, clock, lookups, log }: EnrichDependencies,
+  { accounts, cache, budget, graph, circuit, clock, lookups, log }: EnrichDependencies,
   accountId: AccountId,
   group: readonly Lookup[],
   { lane, signal }: EnrichOptions,
@@ -121,6 +124,11 @@ async function lookUp(
   if (probeOf !== null)
     for (const lookup of asked.splice(1)) decided.push(block(lookup, readBlockedReason(probeOf.reason)));
 
+  const pass = circuit.ask(entry.access.login, accountId);
+  for (const lookup of asked.splice(pass.calls))
+    decided.push({ lookup, outcome: awayOutcome(lookup.attempts, pass.resumeInMs, clock.random()) });
+  if (asked.length === 0) return nothing(decided);
+
   const { granted, resumeInMs } = budget.take({ accountId, lane, calls: asked.length });
   for (const lookup of asked.slice(granted)) decided.push({ lookup, outcome: paused(lookup, resumeInMs) });
   const sent = asked.slice(0, granted);
@@ -139,6 +147,7 @@ async function lookUp(
     });
   if (reply === null) return nothing(decided);
   const { answers, usage, pictureRefused, callsMade } = reply;
+  circuit.note(entry.access.login, answers);
   for (const participantId of pictureRefused)
     log.warn(
       `Picture of participant ${participantId} dropped: its address is not one of Instagram's picture hosts`,
@@ -207,32 +216,3 @@ function readBlockedReason(reason: string | null): BlockedReason {
 }
 
 const attempting = (id: ConversationId) => `Attempting to enrich participant profile for conversation ${id}`;
-
-function logOutcome(
-  log: Log,
-  { conversationId, participantId, accountId }: Lookup,
-  outcome: ProfileOutcome,
-  saved: boolean,
-) {
-  if (outcome.kind === "found") {
-    if (saved)
-      log.log(
-        `Successfully enriched conversation ${conversationId} with participant profile data`,
-        "ConversationService",
-        {
-          source: outcome.source,
-        },
-      );
-    return;
-  }
-  const { reason, evidence } = outcome;
-  log.warn(`Failed to fetch profile for participant ${participantId}: ${reason}`, "InstagramApiService", {
-    accountId,
-    ...evidence,
-    retryInMs: outcome.retryInMs,
-  });
-  if (reason === "bad_request")
-    log.error("Instagram does not know a field that was asked for: this is a bug", "InstagramApiService", {
-      ...evidence,
-    });
-}

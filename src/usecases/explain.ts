@@ -1,4 +1,4 @@
-import type { Account } from "../domain/account.ts";
+import type { Account, Login } from "../domain/account.ts";
 import type { AccountHealth, BudgetUse } from "../domain/account-health.ts";
 import type { AccountId, ConversationId } from "../domain/ids.ts";
 import type { LookupRecord } from "../domain/lookup-record.ts";
@@ -15,6 +15,8 @@ export type ExplainDependencies = {
   conversations: Pick<ConversationsRepository, "getLookupRecord" | "armLookup">;
   accounts: Pick<AccountsRepository, "listAccounts" | "countPeople">;
   readBudget: ReadBudget;
+  /** Since when Graph has failed of itself at a host (ms since 1970); null: it answers, or this process cannot know. */
+  readFailing: (login: Login) => number | null;
   clock: Pick<Clock, "nowMs">;
 };
 
@@ -29,7 +31,7 @@ export type EnrichmentAnswer =
 export type Explain = ReturnType<typeof createExplain>;
 
 /** Answers why a profile looks as it does, how the accounts stand, and whether a lookup can be asked for. */
-export function createExplain({ conversations, accounts, readBudget, clock }: ExplainDependencies) {
+export function createExplain({ conversations, accounts, readBudget, readFailing, clock }: ExplainDependencies) {
   const findAccount = async (id: AccountId): Promise<Account | null> =>
     (await accounts.listAccounts()).find((account) => account.id === id) ?? null;
 
@@ -40,7 +42,8 @@ export function createExplain({ conversations, accounts, readBudget, clock }: Ex
       if (record === null) return null;
       const account = await findAccount(record.instagramId);
       const budget = await readBudget(record.instagramId);
-      return { record, story: tellStory({ record, account, budget }, clock.nowMs()) };
+      const graphFailingSinceMs = account === null ? null : readFailing(account.login);
+      return { record, story: tellStory({ record, account, budget, graphFailingSinceMs }, clock.nowMs()) };
     },
 
     /** Every account, or `only` those, with its people counted. Throws `storage_unavailable`. */
@@ -53,6 +56,7 @@ export function createExplain({ conversations, accounts, readBudget, clock }: Ex
           account,
           people: await accounts.countPeople(account.id),
           budget: await readBudget(account.id),
+          graphFailingSinceMs: readFailing(account.login),
         });
       return health;
     },

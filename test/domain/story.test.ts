@@ -2,7 +2,13 @@ import { describe, expect, test } from "bun:test";
 import type { Account } from "../../src/domain/account.ts";
 import { type AccountId, parseConversationId, parseParticipantId } from "../../src/domain/ids.ts";
 import type { LookupRecord } from "../../src/domain/lookup-record.ts";
-import { absentReasons, blockedReasons, failureReasons, profileStatuses } from "../../src/domain/profile.ts";
+import {
+  absentReasons,
+  blockedReasons,
+  failureReasons,
+  pauseReasons,
+  profileStatuses,
+} from "../../src/domain/profile.ts";
 import { reasonWords } from "../../src/domain/reason-words.ts";
 import { tellStory } from "../../src/domain/story.ts";
 
@@ -47,7 +53,7 @@ const record: LookupRecord = {
   held: false,
 };
 const told = (changes: Partial<LookupRecord>, of: Account | null = account) =>
-  tellStory({ record: { ...record, ...changes }, account: of, budget: null }, nowMs);
+  tellStory({ record: { ...record, ...changes }, account: of, budget: null, graphFailingSinceMs: null }, nowMs);
 
 describe("tellStory()", () => {
   test("tells a refusal for lack of consent with Instagram's numbers, and what asks again", () => {
@@ -107,7 +113,12 @@ describe("tellStory()", () => {
 
   test("tells that calls rest, and that a lookup is under way", () => {
     const budget = { used: 5, ceiling: 5, usagePercent: 100, stoppedForMs: 90_000 };
-    expect(tellStory({ record, account, budget }, nowMs).next[0]).toContain("rest until 2026-11-22 12:01:30 UTC");
+    expect(tellStory({ record, account, budget, graphFailingSinceMs: nowMs }, nowMs).next[0]).toContain(
+      "rest until 2026-11-22 12:01:30 UTC",
+    );
+    expect(tellStory({ record, account, budget: null, graphFailingSinceMs: nowMs }, nowMs).next[0]).toStartWith(
+      "Instagram's own servers have failed since 2026-11-22 12:00:00 UTC",
+    );
     expect(told({ held: true }).next).toEqual(["They are being looked up right now."]);
   });
 
@@ -121,7 +132,7 @@ describe("tellStory()", () => {
     for (const reason of [
       null,
       "of_a_newer_program",
-      "throttled",
+      ...pauseReasons,
       ...absentReasons,
       ...blockedReasons,
       ...failureReasons,
@@ -139,7 +150,7 @@ describe("tellStory()", () => {
 
 describe("reasonWords()", () => {
   test("knows every reason, and none that a newer program wrote", () => {
-    for (const reason of [...absentReasons, ...blockedReasons, ...failureReasons, "throttled"])
+    for (const reason of [...absentReasons, ...blockedReasons, ...failureReasons, ...pauseReasons])
       expect(reasonWords(reason)?.means).toEndWith(".");
     expect(reasonWords("toString")).toBeNull();
     expect(reasonWords(null)).toBeNull();

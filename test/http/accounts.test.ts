@@ -19,6 +19,7 @@ const health: AccountHealth = {
     ...{ no_consent: 3, not_found: 0, account_blocked: 4, failed: 0 },
   },
   budget: { used: 7, ceiling: null, usagePercent: 12.5, stoppedForMs: 60_000 },
+  graphFailingSinceMs: 0,
 };
 const explained: Explained = {
   record: {

@@ -11,6 +11,7 @@ import {
 } from "../../src/domain/ids.ts";
 import { accessPauseMs } from "../../src/domain/lookup-rules.ts";
 import type { Evidence, LookupAnswer } from "../../src/domain/profile.ts";
+import { createCircuit } from "../../src/graph/circuit.ts";
 import { createEnrich, type EnrichDependencies } from "../../src/usecases/enrich.ts";
 import { createProbes } from "../../src/usecases/probe-accounts.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
@@ -53,7 +54,18 @@ describe("an app whose access level reaches nobody", async () => {
     const { log, messages } = createRecordingLog();
     const cache = await openProfileCache({ url: null, timeoutMs: 100, entriesMax: 1_000, clock: systemClock, log });
     const budget = createBudget({ ceilingPerWindow: null, clock: systemClock });
-    return { enrich: createEnrich({ ...db, cache, budget, graph, clock: systemClock, log }), messages };
+    return {
+      enrich: createEnrich({
+        ...db,
+        circuit: createCircuit({ clock: systemClock, log }),
+        cache,
+        budget,
+        graph,
+        clock: systemClock,
+        log,
+      }),
+      messages,
+    };
   };
   const write = (...persons: string[]) =>
     db.events.saveEvents(

@@ -10,6 +10,7 @@ import {
   parseAccountId,
   parseParticipantId,
 } from "../../src/domain/ids.ts";
+import { createCircuit } from "../../src/graph/circuit.ts";
 import { createGraphClient } from "../../src/graph/graph-client.ts";
 import { nameSpacingMs, nameWaitMsMax } from "../../src/usecases/ask-names.ts";
 import { createEnrich } from "../../src/usecases/enrich.ts";
@@ -48,7 +49,15 @@ describe("askNames()", async () => {
         return graph.fetchUsername(...asked);
       },
     };
-    return createEnrich({ ...db, cache, budget, graph: counted, clock: systemClock, log });
+    return createEnrich({
+      ...db,
+      circuit: createCircuit({ clock: systemClock, log }),
+      cache,
+      budget,
+      graph: counted,
+      clock: systemClock,
+      log,
+    });
   };
   const accounts = sandbox.world.accounts.map((one) => ({ ...one, id: parseAccountId(one.instagramId) as AccountId }));
   const write = (of: string, ...items: Record<string, unknown>[]) =>

@@ -8,14 +8,14 @@ import {
   parseParticipantId,
 } from "../../src/domain/ids.ts";
 import { lookupRules } from "../../src/domain/lookup-rules.ts";
-import type { ReasonCode } from "../../src/domain/profile.ts";
+import type { PauseReason, ReasonCode } from "../../src/domain/profile.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
 import { openTestRepositories } from "../support/test-repositories.ts";
 import { account, delivery, echo, inbound, itemOf } from "../support/webhook-bodies.ts";
 
 const accountId = parseAccountId(account) as AccountId;
 const id = conversationIdOf(accountId, parseParticipantId("111") as ParticipantId);
-const ruled = Object.entries(lookupRules) as [Exclude<ReasonCode, "throttled">, (typeof lookupRules)["gone"]][];
+const ruled = Object.entries(lookupRules) as [Exclude<ReasonCode, PauseReason>, (typeof lookupRules)["gone"]][];
 
 describe("what asks for a person again", async () => {
   const db = await openTestRepositories();
@@ -29,7 +29,7 @@ describe("what asks for a person again", async () => {
     });
   const isDue = async () => (await db.lookups.listDue(5)).includes(id);
   /** The person after their question ended with `reason`. */
-  const end = async (reason: Exclude<ReasonCode, "throttled">) => {
+  const end = async (reason: Exclude<ReasonCode, PauseReason>) => {
     await db.empty();
     await addAccount();
     await write([inbound("111", "m1", 1_762_000_000_000)]);

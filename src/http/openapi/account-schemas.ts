@@ -57,6 +57,11 @@ export const accountSchemas = {
       "How many people stand in each profile status.",
       Object.fromEntries(profileStatuses.map((status) => [status, wholeNumber])),
     ),
+    graphFailingSince: {
+      ...timeOrNull,
+      description:
+        "Since when Instagram's own servers have failed; null where they answer, or this process cannot know.",
+    },
     budget: {
       description: "Calls of the window that ends now; null where this process cannot know.",
       anyOf: [

@@ -1,5 +1,5 @@
 import { conversationStatuses } from "../../domain/conversation.ts";
-import { absentReasons, blockedReasons, failureReasons, profileStatuses } from "../../domain/profile.ts";
+import { absentReasons, blockedReasons, failureReasons, pauseReasons, profileStatuses } from "../../domain/profile.ts";
 import { accountSchemas } from "./account-schemas.ts";
 import { closed, textOrNull, time, timeOrNull, wholeNumber } from "./closed-schema.ts";
 import type { JsonSchema } from "./openapi-document.ts";
@@ -24,7 +24,7 @@ export const schemas = {
     reason: {
       ...textOrNull,
       description: "Why there is no (full) profile, as a code; null where nothing is amiss.",
-      examples: [...absentReasons, ...blockedReasons, ...failureReasons, "throttled"],
+      examples: [...absentReasons, ...blockedReasons, ...failureReasons, ...pauseReasons],
     },
     fetchedAt: { ...timeOrNull, description: "When Instagram last described the person." },
     pictureExpiresAt: { ...timeOrNull, description: "When the picture's address stops working." },
