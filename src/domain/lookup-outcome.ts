@@ -26,9 +26,12 @@ export function decideOutcome(answer: LookupAnswer, attemptsBefore: number, chan
   const { reason } = answer;
   const rule = lookupRules[reason];
   const attempts = rule.attempts === null ? attemptsBefore : attemptsBefore + 1;
-  if (rule.attempts !== null && attempts < rule.attempts)
-    return { kind: "later", reason, attempts, retryInMs: rule.againInMs ?? backOffMs(attempts, chance), evidence };
-  return { kind: "absent", status: rule.status, reason, attempts, retryInMs: rule.rearmAfterMs, evidence };
+  const isLast = rule.attempts === null || attempts >= rule.attempts;
+  if (!isLast && rule.againInMs === null)
+    return { kind: "later", reason, attempts, retryInMs: backOffMs(attempts, chance), evidence };
+  // What is asked again only after minutes is an answer until then: no backfill waits for it.
+  const retryInMs = isLast ? rule.rearmAfterMs : rule.againInMs;
+  return { kind: "absent", status: rule.status, reason, attempts, retryInMs, evidence };
 }
 
 /** The same refusal of a person whose username is known: that much there is to show. Everything else stays as it is. */

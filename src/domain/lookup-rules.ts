@@ -14,7 +14,7 @@ export type LookupRule = {
   readonly status: Exclude<ProfileStatus, "complete" | "no_picture" | "username_only" | "pending">;
   /** With so many attempts it is final; null: it says nothing about the person, and spends none. */
   readonly attempts: number | null;
-  /** Wait before another of those attempts, in ms; null: the back-off. */
+  /** Wait before another of those attempts, in ms, with the answer standing meanwhile; null: the back-off, and no answer yet. */
   readonly againInMs: number | null;
   /** When the person is asked about again by itself, in ms; null: an event alone asks. */
   readonly rearmAfterMs: number | null;

@@ -61,7 +61,7 @@ function tellPast(record: LookupRecord): string[] {
     lines.push(`Their username @${record.username} is known from elsewhere: a comment, a mention or the inbox.`);
   }
   if (checkedAtMs === null) lines.push("They have not been looked up yet.");
-  else if (fetchedAtMs === null || checkedAtMs > fetchedAtMs) {
+  else if (fetchedAtMs === null || record.reason !== null) {
     const spent = attempts === 0 ? "" : `, attempt ${attempts}`;
     lines.push(`They were looked up last at ${describeMoment(checkedAtMs)}${spent}: ${status.replaceAll("_", " ")}.`);
   }

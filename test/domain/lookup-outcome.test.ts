@@ -12,6 +12,7 @@ import {
   attemptsMax,
   failedRetryMs,
   goneRetryMs,
+  missingAgainMs,
   permissionRetryMs,
   unavailableRetryMs,
 } from "../../src/domain/lookup-rules.ts";
@@ -48,7 +49,7 @@ describe("decideOutcome()", () => {
       expect(outcome).toMatchObject({ attempts: attempts + 1, reason });
       seen.push(outcome.kind);
     }
-    const expected = { bad_request: 1, missing_or_forbidden: 2 }[reason as string] ?? attemptsMax;
+    const expected = { bad_request: 1, missing_or_forbidden: 1 }[reason as string] ?? attemptsMax;
     expect(seen).toHaveLength(expected);
   });
 
@@ -61,6 +62,13 @@ describe("decideOutcome()", () => {
       status: "failed",
       retryInMs: null,
     });
+  });
+
+  test("missing or forbidden stands as an answer until it is asked once more, minutes later", () => {
+    const answer: LookupAnswer = { kind: "failed", reason: "missing_or_forbidden", evidence };
+    const stands = { kind: "absent", status: "not_found" };
+    expect(decideOutcome(answer, 0, 1)).toMatchObject({ ...stands, attempts: 1, retryInMs: missingAgainMs });
+    expect(decideOutcome(answer, 1, 1)).toMatchObject({ ...stands, attempts: 2, retryInMs: goneRetryMs });
   });
 
   test("a limit spends no attempt and waits at least as long as Instagram named", () => {

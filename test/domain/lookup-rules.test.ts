@@ -80,8 +80,10 @@ function askOn(answer: LookupAnswer): { end: ProfileOutcome; waits: number[] } {
   const waits: number[] = [];
   for (let attempts = 0; attempts < 10; ) {
     const outcome = decideOutcome(answer, attempts, 1);
-    if (outcome.kind !== "later") return { end: outcome, waits };
-    waits.push(outcome.retryInMs);
+    if (outcome.kind === "found") throw new Error("found");
+    if (outcome.kind === "absent" && outcome.attempts >= (ruleOf(answer)?.attempts ?? 0))
+      return { end: outcome, waits };
+    waits.push(outcome.retryInMs ?? 0);
     attempts = outcome.attempts;
   }
   throw new Error("asked for ever");
