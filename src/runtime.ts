@@ -2,9 +2,11 @@ import { randomBytes } from "node:crypto";
 import { accessSync, constants, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createBudget } from "./budget/budget.ts";
+import { readBudgetUse } from "./budget/budget-use.ts";
 import { openProfileCache } from "./cache/profile-cache.ts";
 import type { Config } from "./config.ts";
 import { SyncError } from "./domain/error.ts";
+import { createCircuit } from "./graph/circuit.ts";
 import { createGraphClient } from "./graph/graph-client.ts";
 import type { Clock } from "./lib/clock.ts";
 import { lockFile } from "./lib/lock-file.ts";
@@ -21,6 +23,7 @@ import { createRunsRepository } from "./repository/runs.ts";
 import { createSchedulesRepository } from "./repository/schedules.ts";
 import { createVault, keyBytes, parseKey } from "./repository/vault.ts";
 import { createEnrich } from "./usecases/enrich.ts";
+import { createExplain } from "./usecases/explain.ts";
 
 /** Profiles the in-process cache holds: some 40 MB at most. */
 export const cacheEntriesMax = 50_000;
@@ -76,7 +79,16 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
     clock,
   });
   const graph = createGraphClient({ ...config.graph, appSecrets: config.appSecrets, clock, log });
-  const enrich = createEnrich({ lookups, accounts, cache, budget, graph, clock, log });
+  const circuit = createCircuit({ clock, log });
+  const enrich = createEnrich({ lookups, accounts, cache, budget, graph, circuit, clock, log });
+  // A command's own budget is fresh and has counted nothing: only the daemon can tell.
+  const explain = createExplain({
+    conversations,
+    accounts,
+    readBudget: async (id) => (role === "daemon" ? readBudgetUse(budget, id) : null),
+    readFailing: (login) => circuit.state(login).failingSinceMs,
+    clock,
+  });
   const owned = opening.move();
   return {
     config,
@@ -96,7 +108,9 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
     cache,
     budget,
     graph,
+    circuit,
     enrich,
+    explain,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

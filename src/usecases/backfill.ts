@@ -83,7 +83,8 @@ export async function backfill(
     for (const [id, result] of results) {
       if (result.kind === "later") {
         later.set(id, clock.monotonicMs() + result.retryInMs);
-        if (result.reason === "throttled") resumeAtMs = Math.max(resumeAtMs, clock.monotonicMs() + result.retryInMs);
+        if (result.reason === "throttled" || result.reason === "graph_away")
+          resumeAtMs = Math.max(resumeAtMs, clock.monotonicMs() + result.retryInMs);
         continue;
       }
       later.delete(id);

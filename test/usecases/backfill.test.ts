@@ -4,6 +4,7 @@ import { openProfileCache } from "../../src/cache/profile-cache.ts";
 import type { Login } from "../../src/domain/account.ts";
 import { type AccountId, type ParticipantId, parseAccountId } from "../../src/domain/ids.ts";
 import type { Evidence, LookupAnswer } from "../../src/domain/profile.ts";
+import { createCircuit } from "../../src/graph/circuit.ts";
 import { type BackfillProgress, backfill } from "../../src/usecases/backfill.ts";
 import { createEnrich, type EnrichDependencies } from "../../src/usecases/enrich.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
@@ -48,6 +49,7 @@ describe("backfill()", async () => {
     const calls: { accountId: string; token: string; ids: readonly ParticipantId[] }[] = [];
     const times = new Map<ParticipantId, number>();
     const graph: EnrichDependencies["graph"] = {
+      fetchUsername: async () => ({ kind: "unknown" }),
       async fetchProfiles(access, ids) {
         calls.push({ accountId: access.id, token: access.token, ids });
         const nth = (id: ParticipantId) => {
@@ -74,6 +76,7 @@ describe("backfill()", async () => {
       cache,
       budget,
       graph,
+      circuit: createCircuit({ clock: chance, log }),
       clock: chance,
       log,
     });
