@@ -1,6 +1,6 @@
 -- How many of an account's people were refused for lack of consent or permission lately, and how many were not.
 -- Promise: each person once. The others are counted only as far as a verdict needs: no further than to the number at
---   which the refused are no longer $4 of all, latest conversations first, and not at all while there cannot be $3 people.
+--   which the refused are no longer $4 of all (and one more, since shares are not exact), latest conversations first, and not at all while there cannot be $3 people.
 -- $1 account id  $2 how long ago at the most (ms)  $3 fewest people for a verdict  $4 share of refused for one, in (0, 1)
 -- Columns: refused, others.
 with refused as (
@@ -15,6 +15,6 @@ from (
     and (c.fetched_at > now() - make_interval(secs => $2::float8 / 1000)
       or (c.profile_status in ('not_found', 'username_only') and c.checked_at > now() - make_interval(secs => $2::float8 / 1000)))
   order by c.last_message_at desc, c.id desc
-  limit (select case when people >= $3::int * $4::float8 then floor(people * (1 - $4::float8) / $4::float8)::int + 1 else 0 end
+  limit (select case when people >= $3::int * $4::float8 then floor(people * (1 - $4::float8) / $4::float8)::int + 2 else 0 end
     from refused)
 ) answered

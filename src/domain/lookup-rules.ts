@@ -115,6 +115,12 @@ export function ruleOf(answer: LookupAnswer): LookupRule | null {
   return answer.kind === "found" || answer.kind === "throttled" ? null : lookupRules[answer.reason];
 }
 
+/** Whether so many refused people among so many others are the app's access level and not theirs. */
+export function isAccessLevel({ refused, others }: { readonly refused: number; readonly others: number }): boolean {
+  const all = refused + others;
+  return all >= accessPeopleMin && refused >= accessShareMin * all;
+}
+
 /**
  * What the answer to a probe says about an account that paused for `pausedFor`. `open`: people can be looked up again.
  * `shut`: it rests again. `unclear`: nothing was said; another probe follows soon.

@@ -3,6 +3,7 @@ import {
   accessPeopleMin,
   accessShareMin,
   accessWithinMs,
+  isAccessLevel,
   judgeProbe,
   lookupRules,
   ruleOf,
@@ -58,7 +59,7 @@ export async function judgeAnswers({ accounts, lookups, log }: VerdictDependenci
       return true;
     }
     if (!said.includes("shut")) return false;
-  } else if (!hinted || !(await isAccessLevel(lookups, accountId))) return true;
+  } else if (!hinted || !(await reachesNobody(lookups, accountId))) return true;
   await pause("access_level");
   // They were refused with the others, not for themselves: the account's return takes them up again.
   await lookups.parkRefused(accountId, accessWithinMs);
@@ -66,13 +67,13 @@ export async function judgeAnswers({ accounts, lookups, log }: VerdictDependenci
 }
 
 /** Whether nearly everybody who was looked up lately was refused (spec §4, meta-platform.md §3.2). */
-async function isAccessLevel(lookups: Pick<LookupsRepository, "countRefused">, accountId: AccountId): Promise<boolean> {
-  const { refused, others } = await lookups.countRefused(accountId, {
+async function reachesNobody(lookups: Pick<LookupsRepository, "countRefused">, accountId: AccountId): Promise<boolean> {
+  const counted = await lookups.countRefused(accountId, {
     withinMs: accessWithinMs,
     peopleMin: accessPeopleMin,
     shareMin: accessShareMin,
   });
-  return refused + others >= accessPeopleMin && refused >= accessShareMin * (refused + others);
+  return isAccessLevel(counted);
 }
 
 const context = "AccountVerdict";

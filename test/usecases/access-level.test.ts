@@ -9,7 +9,13 @@ import {
   parseAccountId,
   parseParticipantId,
 } from "../../src/domain/ids.ts";
-import { accessPauseMs } from "../../src/domain/lookup-rules.ts";
+import {
+  accessPauseMs,
+  accessPeopleMin,
+  accessShareMin,
+  accessWithinMs,
+  isAccessLevel,
+} from "../../src/domain/lookup-rules.ts";
 import type { Evidence, LookupAnswer } from "../../src/domain/profile.ts";
 import { createCircuit } from "../../src/graph/circuit.ts";
 import { createEnrich, type EnrichDependencies } from "../../src/usecases/enrich.ts";
@@ -123,6 +129,31 @@ describe("an app whose access level reaches nobody", async () => {
     }
     expect((await shop())?.state).toBe("active");
     expect(await statuses()).toEqual(["no_consent no_consent"]);
+  });
+
+  test("counts exactly at every number of refused people, however many others there are", async () => {
+    for (const [refused, others, reached] of [
+      [16, 4, true],
+      [16, 5, false],
+      [16, 500, false],
+      [8, 2, true],
+      [8, 1, false],
+      [36, 9, true],
+      [36, 100, false],
+    ] as const) {
+      await db.database.query("truncate conversations", [], "empty");
+      await db.database.query(
+        `insert into conversations (account_id, participant_platform_id, last_message_at, profile_status, reason_code, checked_at, fetched_at)
+         select $1, 'r' || n, now(), 'no_consent', 'no_consent', now(), null::timestamptz from generate_series(1, $2::int) n
+         union all select $1, 'o' || n, now(), 'complete', null, now(), now() from generate_series(1, $3::int) n`,
+        [account, refused, others],
+        "fill",
+      );
+      const counted = await db.lookups.countRefused(accountId, {
+        ...{ withinMs: accessWithinMs, peopleMin: accessPeopleMin, shareMin: accessShareMin },
+      });
+      expect({ refused, others, reached: isAccessLevel(counted) }).toEqual({ refused, others, reached });
+    }
   });
 
   test("after the pause one person is asked; a refusal pauses again, a profile takes everybody up", async () => {
