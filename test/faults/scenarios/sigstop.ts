@@ -4,6 +4,7 @@
  */
 import { waitUntil } from "../../support/bounded-wait.ts";
 import { createChance, hash } from "../chance.ts";
+import { countLeased, countPending } from "../lookups-under-way.ts";
 import type { Rig } from "../rig.ts";
 import { openRig } from "../rig.ts";
 import type { Scenario } from "../scenario.ts";
@@ -132,17 +133,3 @@ async function readStalls(url: string): Promise<number> {
 const listRows = (rig: Rig) => rig.sql<Row[]>`
   select id, profile_status, reason_code, lease_token::text as lease_token, checked_at::text as checked,
     case when lease_until >= now() then lease_until::text end as lease from conversations order by id`;
-
-async function countLeased({ sql }: Rig): Promise<number> {
-  const [row] = await sql<
-    { count: number }[]
-  >`select count(*)::int as count from conversations where lease_until >= now()`;
-  return row?.count ?? 0;
-}
-
-async function countPending({ sql }: Rig): Promise<number> {
-  const [row] = await sql<{ count: number }[]>`
-    select count(*)::int as count from conversations
-    where lease_until is not null or (last_inbound_at is not null and profile_status = 'pending')`;
-  return row?.count ?? 0;
-}

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { waitUntil } from "../../support/bounded-wait.ts";
 import { createChance, hash } from "../chance.ts";
 import { countMissing } from "../check-tables.ts";
-import { openRig, type Rig } from "../rig.ts";
+import { countLeased, countPending } from "../lookups-under-way.ts";
+import { openRig } from "../rig.ts";
 import type { Scenario } from "../scenario.ts";
 import { createSender } from "../sender.ts";
 
@@ -92,17 +93,3 @@ export const twoDaemons: Scenario = {
     return rig.result({ cycles: done, check, notes, broken });
   },
 };
-
-async function countLeased({ sql }: Rig): Promise<number> {
-  const [row] = await sql<
-    { count: number }[]
-  >`select count(*)::int as count from conversations where lease_until >= now()`;
-  return row?.count ?? 0;
-}
-
-async function countPending({ sql }: Rig): Promise<number> {
-  const [row] = await sql<{ count: number }[]>`
-    select count(*)::int as count from conversations
-    where lease_until is not null or (last_inbound_at is not null and profile_status = 'pending')`;
-  return row?.count ?? 0;
-}
