@@ -3,6 +3,7 @@ import { accessSync, constants, mkdirSync, readFileSync, writeFileSync } from "n
 import { join } from "node:path";
 import { createBudget } from "./budget/budget.ts";
 import { readBudgetUse } from "./budget/budget-use.ts";
+import { openRedisLedger } from "./budget/redis-ledger.ts";
 import { openProfileCache } from "./cache/profile-cache.ts";
 import type { Config } from "./config.ts";
 import { SyncError } from "./domain/error.ts";
@@ -24,6 +25,7 @@ import { createSchedulesRepository } from "./repository/schedules.ts";
 import { createVault, keyBytes, parseKey } from "./repository/vault.ts";
 import { createEnrich } from "./usecases/enrich.ts";
 import { createExplain } from "./usecases/explain.ts";
+import { aliveWithinMs } from "./usecases/schedules.ts";
 
 /** Profiles the in-process cache holds: some 40 MB at most. */
 export const cacheEntriesMax = 50_000;
@@ -72,12 +74,13 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
       log,
     }),
   );
-  const budget = createBudget({
-    ceilingPerWindow:
-      config.ratePerHour === null ? null : Math.ceil(config.ratePerHour * (config.rateWindowMs / hourMs)),
-    windowMs: config.rateWindowMs,
-    clock,
-  });
+  const ceiling = config.ratePerHour === null ? null : Math.ceil(config.ratePerHour * (config.rateWindowMs / hourMs));
+  const rules = { windowMs: config.rateWindowMs, ceiling };
+  const [url, timeoutMs] = [config.redisUrl, config.redisTimeoutMs];
+  const ledger = url === null ? null : opening.use(await openRedisLedger({ ...rules, url, timeoutMs, clock }));
+  const countDaemons = () => daemons.countAlive(aliveWithinMs);
+  const shared = ledger === null ? null : { ledger, countDaemons };
+  const budget = opening.use(createBudget({ ...rules, ceilingPerWindow: ceiling, clock, shared, log }));
   const graph = createGraphClient({ ...config.graph, appSecrets: config.appSecrets, clock, log });
   const circuit = createCircuit({ clock, log });
   const enrich = createEnrich({ lookups, accounts, cache, budget, graph, circuit, clock, log });

@@ -4,6 +4,6 @@ import type { Budget } from "./budget.ts";
 
 /** An account's use of its allowance, for people and programs that ask how it stands. */
 export async function readBudgetUse(budget: Pick<Budget, "state">, accountId: AccountId): Promise<BudgetUse> {
-  const { used, ceiling, usagePercent, resumeInMs } = await budget.state(accountId);
-  return { used, ceiling, usagePercent, stoppedForMs: resumeInMs };
+  const { used, allowance, percent, resumeInMs } = await budget.state(accountId);
+  return { used, ceiling: allowance, usagePercent: percent, stoppedForMs: resumeInMs };
 }

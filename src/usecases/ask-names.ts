@@ -21,7 +21,7 @@ export const nameRestMs = 15 * 60_000;
 export type NamesDependencies = {
   lookups: Pick<LookupsRepository, "saveUsernames">;
   accounts: Pick<AccountsRepository, "reserveNameCall">;
-  budget: Pick<Budget, "take" | "learn" | "stop">;
+  budget: Pick<Budget, "take" | "settle">;
   graph: Pick<GraphClient, "fetchUsername">;
   clock: Pick<Clock, "after">;
   log: Pick<Log, "debug">;
@@ -40,25 +40,25 @@ export async function askNames(
   for (const { conversationId, participantId } of people) {
     const delayMs = await accounts.reserveNameCall(access.id, { spacingMs: nameSpacingMs, waitMsMax });
     if (delayMs === null || !(await wait(clock, delayMs, signal))) return;
-    if ((await budget.take({ accountId: access.id, lane, calls: 1 })).granted === 0) return;
+    const { granted, grant } = await budget.take({ accountId: access.id, pool: "conversations", lane, calls: 1 });
+    if (granted === 0) return;
     const answer = await graph.fetchUsername(access, participantId, signal).catch((error: unknown) => {
       if (error instanceof SyncError && error.code === "interrupted") return null;
       throw error;
     });
+    const throttle = answer?.kind === "throttled" ? { scope: answer.scope, resumeInMs: answer.resumeInMs } : null;
+    await budget.settle(grant, { callsMade: answer === null ? 0 : 1, usage: null, throttle });
     if (answer === null) return;
     log.debug(`The inbox was asked for the name of participant ${participantId}`, "InstagramApiService", {
       answer: answer.kind,
     });
     if (answer.kind === "throttled") {
-      // An account's limit here is this edge's own; the app's stops everything.
-      if (answer.scope === "app") budget.stop(access.id, { scope: "app", resumeInMs: answer.resumeInMs });
       await accounts.reserveNameCall(access.id, {
         spacingMs: Math.max(nameRestMs, answer.resumeInMs ?? 0),
         waitMsMax: nameWaitMsMax,
       });
       return;
     }
-    budget.learn(access.id, null);
     if (answer.kind === "named") await lookups.saveUsernames([{ conversationId, username: answer.username }]);
     if (answer.kind === "blocked") return;
   }

@@ -99,7 +99,7 @@ export async function backfill(
     for (;;) {
       const leftMs = atMs - clock.monotonicMs();
       if (leftMs <= 0 || signal.aborted) return;
-      report(leftMs);
+      if (leftMs > countdownMs) report(leftMs); // shorter is the budget's pace, and no pause to speak of
       await wait(clock, Math.min(leftMs, countdownMs), signal);
     }
   };

@@ -1,4 +1,4 @@
-import type { Budget, Lane } from "../budget/budget.ts";
+import type { Budget, Lane, Throttle } from "../budget/budget.ts";
 import type { ProfileCache } from "../cache/profile-cache.ts";
 import type { AccountAccess } from "../domain/account.ts";
 import { SyncError } from "../domain/error.ts";
@@ -28,7 +28,7 @@ export type EnrichDependencies = {
     NamesDependencies["lookups"];
   accounts: Pick<AccountsRepository, "getAccess"> & VerdictDependencies["accounts"] & NamesDependencies["accounts"];
   cache: Pick<ProfileCache, "getProfiles" | "saveProfiles">;
-  budget: Pick<Budget, "take" | "learn" | "stop" | "giveBack" | "charge">;
+  budget: Pick<Budget, "take" | "settle">;
   graph: Pick<GraphClient, "fetchProfiles" | "fetchUsername">;
   circuit: Pick<Circuit, "ask" | "note">;
   clock: Pick<Clock, "random" | "after">;
@@ -133,7 +133,7 @@ async function lookUp(
     decided.push({ lookup, outcome: awayOutcome(lookup.attempts, pass.resumeInMs, clock.random()) });
   if (asked.length === 0) return nothing(decided);
 
-  const { granted, resumeInMs } = budget.take({ accountId, lane, calls: asked.length });
+  const { granted, resumeInMs, grant } = await budget.take({ accountId, lane, calls: asked.length });
   for (const lookup of asked.slice(granted)) decided.push({ lookup, outcome: paused(lookup, resumeInMs) });
   const sent = asked.slice(0, granted);
   if (sent.length === 0) return nothing(decided);
@@ -157,12 +157,7 @@ async function lookUp(
       `Picture of participant ${participantId} dropped: its address is not one of Instagram's picture hosts`,
       "InstagramApiService",
     );
-  const over = callsMade - sent.length;
-  if (over < 0) budget.giveBack(accountId, -over);
-  if (over > 0) budget.charge(accountId, lane, over);
-  const pauseMs = stopOnThrottle(budget, accountId, answers.values());
-  // Only a call that was not throttled tells that the pool is open again.
-  if (pauseMs === null) budget.learn(accountId, usage);
+  const pauseMs = await budget.settle(grant, { callsMade, usage, throttle: readThrottle(answers.values()) });
   for (const lookup of sent) {
     const answer = answers.get(lookup.participantId) ?? notAnswered;
     const outcome =
@@ -190,20 +185,15 @@ const notAnswered: LookupAnswer = {
   evidence: { httpStatus: null, code: null, subcode: null, fbtraceId: null },
 };
 
-/** Tells the budget once what Instagram named for the whole call. Answers how long the pool rests, in ms; null: it need not. */
-function stopOnThrottle(
-  budget: Pick<Budget, "stop">,
-  accountId: AccountId,
-  answers: Iterable<LookupAnswer>,
-): number | null {
+/** What Instagram named for the whole call; null where nobody was throttled. */
+function readThrottle(answers: Iterable<LookupAnswer>): Throttle | null {
   const throttled = [...answers].filter((answer) => answer.kind === "throttled");
   if (throttled.length === 0) return null;
-  const named = throttled.map((answer) => answer.resumeInMs ?? 0);
-  const longestMs = Math.max(...named);
-  return budget.stop(accountId, {
+  const longestMs = Math.max(...throttled.map((answer) => answer.resumeInMs ?? 0));
+  return {
     scope: throttled.some((answer) => answer.scope === "app") ? "app" : "account",
     resumeInMs: longestMs > 0 ? longestMs : null,
-  });
+  };
 }
 
 function paused(

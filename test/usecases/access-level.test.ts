@@ -1,5 +1,4 @@
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
-import { createBudget } from "../../src/budget/budget.ts";
 import { openProfileCache } from "../../src/cache/profile-cache.ts";
 import {
   type AccountId,
@@ -21,6 +20,7 @@ import { createCircuit } from "../../src/graph/circuit.ts";
 import { createEnrich, type EnrichDependencies } from "../../src/usecases/enrich.ts";
 import { createProbes } from "../../src/usecases/probe-accounts.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
+import { createProvenBudget } from "../support/proven-budget.ts";
 import { createRecordingLog, openTestRepositories, systemClock } from "../support/test-repositories.ts";
 import { account, delivery, inbound } from "../support/webhook-bodies.ts";
 
@@ -59,7 +59,7 @@ describe("an app whose access level reaches nobody", async () => {
   const make = async () => {
     const { log, messages } = createRecordingLog();
     const cache = await openProfileCache({ url: null, timeoutMs: 100, entriesMax: 1_000, clock: systemClock, log });
-    const budget = createBudget({ ceilingPerWindow: null, clock: systemClock });
+    const budget = await createProvenBudget(accountId);
     return {
       enrich: createEnrich({
         ...db,

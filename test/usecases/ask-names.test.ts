@@ -1,6 +1,5 @@
 /** Names of people whose profile is refused, asked of the sandbox as it stands. */
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
-import { createBudget } from "../../src/budget/budget.ts";
 import { openProfileCache } from "../../src/cache/profile-cache.ts";
 import {
   type AccountId,
@@ -16,6 +15,7 @@ import { nameSpacingMs, nameWaitMsMax } from "../../src/usecases/ask-names.ts";
 import { createEnrich } from "../../src/usecases/enrich.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
 import { openTestSandbox } from "../sandbox/open-test-sandbox.ts";
+import { createProvenBudget } from "../support/proven-budget.ts";
 import { createRecordingLog, openTestRepositories, systemClock } from "../support/test-repositories.ts";
 import { bytesOf, delivery, inbound } from "../support/webhook-bodies.ts";
 
@@ -41,7 +41,7 @@ describe("askNames()", async () => {
   const make = async () => {
     const { log } = createRecordingLog();
     const cache = await openProfileCache({ url: null, timeoutMs: 100, entriesMax: 1_000, clock: systemClock, log });
-    const budget = createBudget({ ceilingPerWindow: null, clock: systemClock });
+    const budget = await createProvenBudget(...accounts.map(({ id }) => id));
     const counted: typeof graph = {
       ...graph,
       fetchUsername: (...asked) => {
