@@ -9,6 +9,3 @@ create index conversations_not_complete on conversations (account_id, profile_st
 -- Whom Instagram refused for lack of consent or permission, and when: nearly everybody at once is the app's access level.
 create index conversations_refused on conversations (account_id, checked_at)
   where reason_code in ('no_consent', 'permission_missing');
-
--- When the account's next call for a name alone may go: the pace of that edge is shared by all processes.
-alter table accounts add column names_next_at timestamptz;

@@ -13,6 +13,8 @@ export { type Lane, lanes, type Throttle, type UsageReading } from "./ledger.ts"
 export const windowMsDefault = 3_600_000;
 /** An account's pools of calls (meta-platform.md §5.1): its people's profiles, and the conversations edge. */
 export type PoolName = "profile" | "conversations";
+/** How far apart a pool's calls go, in ms. Instagram takes 2 calls a second of an account on the conversations edge; the rest is room for jitter. */
+export const spacingMsOf: Readonly<Record<PoolName, number>> = { profile: 0, conversations: 600 };
 
 export type BudgetOptions = {
   /** Calls per account and pool in any `windowMs`; null: no ceiling of our own. */
@@ -70,7 +72,7 @@ export function createBudget(options: BudgetOptions) {
       assert(Number.isInteger(calls) && calls >= 0, `calls must be a whole number, got ${calls}`);
       const grant = { pool: namePool(accountId, pool), id: newId(), lane };
       if (calls === 0) return { granted: 0, resumeInMs: 0, grant };
-      const { granted, resumeInMs } = await ledger.take({ ...grant, calls, share: 1 });
+      const { granted, resumeInMs } = await ledger.take({ ...grant, calls, share: 1, spacingMs: spacingMsOf[pool] });
       return { granted, resumeInMs, grant };
     },
 

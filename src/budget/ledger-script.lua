@@ -206,7 +206,7 @@ end
 
 if step == 'take' then
   local lane, calls, id = ARGV[8], tonumber(ARGV[9]), ARGV[10]
-  local ceilingGiven, share = tonumber(ARGV[11]) or huge, tonumber(ARGV[12])
+  local ceilingGiven, share, apart = tonumber(ARGV[11]) or huge, tonumber(ARGV[12]), tonumber(ARGV[13])
   local appPasses, appResume = passesOf(appGate)
   local ownPasses, ownResume = passesOf(ownGate)
   if appPasses == 0 or ownPasses == 0 then
@@ -228,7 +228,7 @@ if step == 'take' then
     free = math.max(0, math.floor(rest * freeShare) - usedShared)
     lump = math.max(1, math.min(calls, math.floor(lag * paceLumpShare / spacing)))
   end
-  local function room()
+  local function roomWithin()
     if not learned and n('flying') > 0 then return 0, pollMs end
     local leaves = untilLess(false)
     local open = allowance - used
@@ -260,7 +260,14 @@ if step == 'take' then
     end
     return math.max(0, open), resume
   end
-  local open, roomResume = room()
+  local open, roomResume
+  local nextAt = state.nextAt or -huge
+  if now < nextAt then
+    open, roomResume = 0, math.ceil(nextAt - now)
+  else
+    open, roomResume = roomWithin()
+    if apart > 0 and open > 1 then open, roomResume = 1, math.ceil(apart) end
+  end
   local passes = math.min(appPasses, ownPasses)
   local granted = math.min(calls, open, passes)
   local resume = 0
@@ -274,6 +281,7 @@ if step == 'take' then
     if limited then
       put('paceAt', free > 0 and now + math.max(0, granted - free) * spacing or paceFrom + granted * spacing)
     end
+    if apart > 0 then put('nextAt', now + apart) end
     if not state.bornAt then put('bornAt', now) end
     local shared = lane == 'live' and 0 or granted
     redis.call('HSET', flightKey, id, text(now) .. ' ' .. text(granted) .. ' ' .. text(shared) .. ' ' .. text(n('landed')))

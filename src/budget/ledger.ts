@@ -21,6 +21,8 @@ export type LedgerRequest = {
   readonly id: string;
   /** This book's part of the allowance is one in so many: 1, but where Redis is lost. */
   readonly share: number;
+  /** Calls of this pool go one by one and so many ms apart, whatever the allowance; 0: they need not. */
+  readonly spacingMs: number;
 };
 
 /** Where a pool stands. Times are ms from now. */

@@ -33,7 +33,7 @@ export function createMemoryLedger(
     return { used, ...pool.known(), accountStopMs: gate.shutForMs(), appStopMs: appGate.shutForMs() };
   }
 
-  function take({ pool: name, lane, calls, id, share }: LedgerRequest): LedgerTaken {
+  function take({ pool: name, lane, calls, id, share, spacingMs }: LedgerRequest): LedgerTaken {
     const { pool, gate } = keptOf(name);
     const nowMs = clock.monotonicMs();
     const gates = [appGate.allowance(), gate.allowance()];
@@ -47,6 +47,7 @@ export function createMemoryLedger(
       calls,
       allowance: allowanceOf(ceiling, pool.known().learned, share),
       ceiling: allowanceOf(ceiling, null, share).usable,
+      spacingMs: spacingMs * share,
     };
     const room = pool.room(nowMs, ask);
     const passes = Math.min(...gates.map((allowance) => allowance.calls));

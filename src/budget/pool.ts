@@ -29,6 +29,7 @@ export type Ask = {
   readonly allowance: Allowance;
   /** What would be used were nothing learned. */
   readonly ceiling: number;
+  readonly spacingMs: number;
 };
 
 export type Pool = ReturnType<typeof createPool>;
@@ -51,6 +52,7 @@ export function createPool(windowMs: number) {
   let doubt = { calls: 0, untilMs: Number.NEGATIVE_INFINITY };
   let bornAtMs: number | null = null;
   let paceAtMs = Number.NEGATIVE_INFINITY;
+  let nextAtMs = Number.NEGATIVE_INFINITY;
   const waitsUntilMs = { live: Number.NEGATIVE_INFINITY, refresh: Number.NEGATIVE_INFINITY };
 
   function land(id: string): Flight | null {
@@ -90,7 +92,14 @@ export function createPool(windowMs: number) {
   }
 
   /** How many calls may go now, as far as the pool is concerned. */
-  function room(nowMs: number, { lane, calls, allowance, ceiling }: Ask): Room {
+  function room(nowMs: number, ask: Ask): Room {
+    if (nowMs < nextAtMs) return { calls: 0, resumeInMs: Math.ceil(nextAtMs - nowMs) };
+    const found = roomWithin(nowMs, ask);
+    if (ask.spacingMs === 0 || found.calls <= 1) return found;
+    return { calls: 1, resumeInMs: Math.ceil(ask.spacingMs) };
+  }
+
+  function roomWithin(nowMs: number, { lane, calls, allowance, ceiling }: Ask): Room {
     const used = count(nowMs);
     const pollMs = Math.max(1, Math.min(pollMsMax, windowMs * pollShare));
     if (learned === null && flying.calls > 0) return { calls: 0, resumeInMs: pollMs };
@@ -133,7 +142,8 @@ export function createPool(windowMs: number) {
   }
 
   /** Books `granted` calls; `resumeInMs` is what the caller was told where it wanted more. */
-  function book(nowMs: number, id: string, granted: number, { lane, calls, allowance }: Ask, resumeInMs: number): void {
+  function book(nowMs: number, id: string, granted: number, ask: Ask, resumeInMs: number): void {
+    const { lane, calls, allowance, spacingMs: apartMs } = ask;
     if (lane !== "backfill") {
       waitsUntilMs[lane] = granted === calls ? Number.NEGATIVE_INFINITY : nowMs + resumeInMs + windowMs * laneWaitShare;
     }
@@ -143,6 +153,7 @@ export function createPool(windowMs: number) {
       const { free, spacingMs, fromMs } = paceOf(nowMs, used, calls, allowance);
       paceAtMs = free > 0 ? nowMs + Math.max(0, granted - free) * spacingMs : fromMs + granted * spacingMs;
     }
+    if (apartMs > 0) nextAtMs = nowMs + apartMs;
     bornAtMs ??= nowMs;
     const shared = lane === "live" ? 0 : granted;
     flights.set(id, { atMs: nowMs, calls: granted, shared, landedBefore: log.landed() });

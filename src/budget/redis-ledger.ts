@@ -85,8 +85,8 @@ export async function openRedisLedger(options: RedisLedgerOptions): Promise<Redi
 
   const rest = (words: readonly string[]) => words.slice(8);
   return {
-    async take({ pool, lane, calls, id, share }) {
-      const words = await run("take", pool, [lane, calls, id, ceiling ?? "", share]);
+    async take({ pool, lane, calls, id, share, spacingMs }) {
+      const words = await run("take", pool, [lane, calls, id, ceiling ?? "", share, spacingMs * share]);
       const [granted, resumeInMs] = rest(words).map(Number);
       return { granted: granted ?? 0, resumeInMs: resumeInMs ?? 0, snapshot: readSnapshot(words) };
     },

@@ -4,7 +4,6 @@ import countPeopleSql from "../../sql/queries/count-people.sql" with { type: "te
 import deleteAccountSql from "../../sql/queries/delete-account.sql" with { type: "text" };
 import getAccountAccess from "../../sql/queries/get-account-access.sql" with { type: "text" };
 import listAccountsSql from "../../sql/queries/list-accounts.sql" with { type: "text" };
-import reserveNameCallSql from "../../sql/queries/reserve-name-call.sql" with { type: "text" };
 import resumeAccount from "../../sql/queries/resume-account.sql" with { type: "text" };
 import saveAccountSql from "../../sql/queries/save-account.sql" with { type: "text" };
 import setAccountState from "../../sql/queries/set-account-state.sql" with { type: "text" };
@@ -155,16 +154,6 @@ export function createAccountsRepository(database: Database, vault: Vault) {
       if (rows.length === 0) return false;
       await database.query(armBlockedLookups, [id], "un-park the account's lookups", armDeadlineMs);
       return true;
-    },
-
-    /** The account's next turn to ask for a name alone, in ms from now; null: not within `waitMsMax`. */
-    async reserveNameCall(
-      id: AccountId,
-      { spacingMs, waitMsMax }: { spacingMs: number; waitMsMax: number },
-    ): Promise<number | null> {
-      const values = [id, spacingMs, waitMsMax];
-      const [row] = await database.query<{ delay_ms: number }>(reserveNameCallSql, values, "take a turn for a name");
-      return row?.delay_ms ?? null;
     },
 
     /** Forgets the account and its token. Answers whether it was there. */

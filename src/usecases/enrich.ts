@@ -26,12 +26,12 @@ export type EnrichDependencies = {
   lookups: Pick<LookupsRepository, "claimLookups" | "saveOutcomes" | "releaseLookups"> &
     VerdictDependencies["lookups"] &
     NamesDependencies["lookups"];
-  accounts: Pick<AccountsRepository, "getAccess"> & VerdictDependencies["accounts"] & NamesDependencies["accounts"];
+  accounts: Pick<AccountsRepository, "getAccess"> & VerdictDependencies["accounts"];
   cache: Pick<ProfileCache, "getProfiles" | "saveProfiles">;
   budget: Pick<Budget, "take" | "settle">;
   graph: Pick<GraphClient, "fetchProfiles" | "fetchUsername">;
   circuit: Pick<Circuit, "ask" | "note">;
-  clock: Pick<Clock, "random" | "after">;
+  clock: Pick<Clock, "random" | "after" | "monotonicMs">;
   log: Log;
 };
 

@@ -13,7 +13,9 @@ async function tell({ ledger, clock }: OpenedLedger, windowMs: number): Promise<
     clock.advance(pick(8) === 0 ? pick(windowMs / 2) : pick(windowMs / 50));
     const pool = `account${pick(2)}`;
     if (pick(3) > 0) {
-      const request = { pool, lane: lanes[pick(3)] ?? "live", calls: 1 + pick(12), id: `${step}`, share: 1 + pick(2) };
+      const spacingMs = pool === "account1" && step > 200 ? 40 : 0;
+      const part = { share: 1 + pick(2), spacingMs };
+      const request = { pool, lane: lanes[pick(3)] ?? "live", calls: 1 + pick(12), id: `${step}`, ...part };
       const taken = await ledger.take(request);
       told.push(taken);
       if (taken.granted > 0) flying.push({ request, granted: taken.granted });
@@ -29,11 +31,24 @@ async function tell({ ledger, clock }: OpenedLedger, windowMs: number): Promise<
           kind === 2 ? null : { percent: pick(kind === 3 ? 130 : 99), regainMs: kind === 4 ? pick(windowMs) : null },
         throttle: kind > 9 ? { scope: kind === 10 ? "app" : "account", resumeInMs: pick(2) * pick(windowMs) } : null,
       };
-      told.push(await ledger.settle(settlement), await ledger.snapshot(pool));
+      told.push({ pauseMs: await ledger.settle(settlement) }, await ledger.snapshot(pool));
     }
     if (step % 50 === 0) told.push(await ledger.readLog(pool));
   }
   return told;
+}
+
+/** Times by the server's clock are 40 bits before the point: what is left behind it may round a whole ms up in one book and not in the other. */
+const roundingMs = 1;
+
+function expectAlike(one: unknown, other: unknown, path: string): void {
+  if (typeof one === "object" && one !== null && typeof other === "object" && other !== null) {
+    expect([path, Object.keys(other).sort()]).toEqual([path, Object.keys(one).sort()]);
+    const others = new Map<string, unknown>(Object.entries(other));
+    for (const [key, value] of Object.entries(one)) expectAlike(value, others.get(key), `${path}.${key}`);
+  } else if (path.endsWith("Ms") && typeof one === "number" && typeof other === "number") {
+    expect([path, Math.abs(one - other) <= roundingMs, one, other]).toEqual([path, true, one, other]);
+  } else expect([path, other]).toEqual([path, one]);
 }
 
 for (const ceiling of [null, 40]) {
@@ -45,7 +60,7 @@ for (const ceiling of [null, 40]) {
         stories.push(await tell(opened, 10_000));
       }
       const [memory = [], redis = []] = stories;
-      for (const [at, one] of memory.entries()) expect([at, redis[at]]).toEqual([at, one]);
+      for (const [at, one] of memory.entries()) expectAlike(one, redis[at], `${at}`);
     });
   }
 }

@@ -16,10 +16,11 @@ function createCaller({ ledger }: OpenedLedger, pool = "shop") {
   const take = async (
     calls = 1,
     lane: Lane = "live",
+    spacingMs = 0,
   ): Promise<LedgerTaken & { end: (how?: Ended) => Promise<number | null> }> => {
     ids += 1;
     const id = `id${ids}`;
-    const taken = await ledger.take({ pool, lane, calls, id, share: 1 });
+    const taken = await ledger.take({ pool, lane, calls, id, share: 1, spacingMs });
     const end = (how: Ended = {}) =>
       ledger.settle({ pool, id, lane, callsMade: taken.granted, usage: null, throttle: null, ...how });
     return { ...taken, end };
@@ -126,6 +127,22 @@ function describeBook(name: string, open: OpenLedger): void {
       expect(await granted()).toBe(0);
       opened.clock.advance(2);
       expect(await granted()).toBe(1);
+    });
+
+    test("lets calls that must stand apart go one by one, over all who share the book", async () => {
+      await using opened = await open(hour);
+      const { take, prove } = createCaller(opened);
+      await prove();
+      const times: number[] = [];
+      while (times.length < 5) {
+        const [one, other] = [await take(4, "live", 600), await take(4, "live", 600)];
+        expect([one.granted, other.granted]).toEqual([1, 0]);
+        times.push(opened.clock.monotonicMs());
+        opened.clock.advance(other.resumeInMs - 1);
+        expect((await take(1, "live", 600)).granted).toBe(0);
+        opened.clock.advance(1);
+      }
+      expect(times.map((atMs) => atMs - (times[0] ?? 0))).toEqual([0, 600, 1200, 1800, 2400]);
     });
 
     test("counts what nobody reported on as made", async () => {

@@ -66,7 +66,14 @@ export async function simulate(
   async function turn(process: Process, lane: Lane): Promise<void> {
     const { ledger } = process;
     const id = `call${order}-${now()}-${clock.random()}`;
-    const { granted, resumeInMs } = await ledger.take({ pool: "shop", lane, calls: batchMax, id, share: 1 });
+    const { granted, resumeInMs } = await ledger.take({
+      pool: "shop",
+      lane,
+      calls: batchMax,
+      id,
+      share: 1,
+      spacingMs: 0,
+    });
     if (granted === 0) return at(now() + resumeInMs + clock.random() * 5, () => turn(process, lane));
     const sentMs = now();
     if (sentMs < namedUntilMs) sentBeforeNamed += 1;

@@ -1,5 +1,6 @@
 /** Names of people whose profile is refused, asked of the sandbox as it stands. */
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
+import { spacingMsOf } from "../../src/budget/budget.ts";
 import { openProfileCache } from "../../src/cache/profile-cache.ts";
 import {
   type AccountId,
@@ -11,7 +12,6 @@ import {
 } from "../../src/domain/ids.ts";
 import { createCircuit } from "../../src/graph/circuit.ts";
 import { createGraphClient } from "../../src/graph/graph-client.ts";
-import { nameSpacingMs, nameWaitMsMax } from "../../src/usecases/ask-names.ts";
 import { createEnrich } from "../../src/usecases/enrich.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
 import { openTestSandbox } from "../sandbox/open-test-sandbox.ts";
@@ -37,16 +37,19 @@ describe("askNames()", async () => {
     ...{ instagramUrl: sandbox.instagramUrl, facebookUrl: sandbox.facebookUrl, version: "v26.0" },
     ...{ appSecrets: ["test_app_secret"], clock: systemClock },
   });
-  let inboxCalls = 0;
+  /** When the inbox was asked. */
+  let asked: number[] = [];
+  let inboxAnswer: Awaited<ReturnType<typeof graph.fetchUsername>> | null = null;
   const make = async () => {
     const { log } = createRecordingLog();
     const cache = await openProfileCache({ url: null, timeoutMs: 100, entriesMax: 1_000, clock: systemClock, log });
     const budget = await createProvenBudget(...accounts.map(({ id }) => id));
     const counted: typeof graph = {
       ...graph,
-      fetchUsername: (...asked) => {
-        inboxCalls += 1;
-        return graph.fetchUsername(...asked);
+      fetchUsername: (...question) => {
+        asked.push(performance.now());
+        if (inboxAnswer !== null) return Promise.resolve(inboxAnswer);
+        return graph.fetchUsername(...question);
       },
     };
     return createEnrich({
@@ -69,7 +72,8 @@ describe("askNames()", async () => {
 
   beforeEach(async () => {
     await db.empty();
-    inboxCalls = 0;
+    asked = [];
+    inboxAnswer = null;
     for (const { id, login, pageId, token } of accounts)
       await db.accounts.saveAccount({
         ...{ id, ownId: id, login, pageId, appScopedId: null, username: null, token, tokenExpiresAtMs: null },
@@ -91,7 +95,7 @@ describe("askNames()", async () => {
       expect((await write(id, inbound(refused, "m2", 1_762_000_001_000, {}, id))).wanted).toEqual([idOf(id, refused)]);
       await enrich([idOf(id, refused)], live);
       expect(await row(refused)).toMatchObject({ profile_status: "username_only", reason_code: "no_consent" });
-      expect(inboxCalls).toBe(1);
+      expect(asked).toHaveLength(1);
     },
   );
 
@@ -102,7 +106,7 @@ describe("askNames()", async () => {
     expect(await row(gone)).toMatchObject({ profile_status: "not_found", participant_username: null });
     expect(await row(hidden)).toMatchObject({ profile_status: "username_only", reason_code: "not_visible" });
     expect((await row(hidden)).next_attempt_at).not.toBeNull();
-    expect(inboxCalls).toBe(1);
+    expect(asked).toHaveLength(1);
   });
 
   test("a name that a comment brought needs no call", async () => {
@@ -118,18 +122,40 @@ describe("askNames()", async () => {
     expect(await row(refused)).toMatchObject({
       ...{ profile_status: "username_only", reason_code: "no_consent", participant_username: "jane.doe" },
     });
-    expect(inboxCalls).toBe(0);
+    expect(asked).toHaveLength(0);
   });
 
-  test("turns are spaced over all processes, and who would wait too long gets none", async () => {
+  test("names are asked for at the pace of their edge; a backfill takes the turn that is free, and no other", async () => {
     const [{ id }] = accounts as [(typeof accounts)[0]];
-    const ask = { spacingMs: nameSpacingMs, waitMsMax: nameWaitMsMax };
-    const turns = await Promise.all(Array.from({ length: 30 }, () => db.accounts.reserveNameCall(id, ask)));
-    const given = turns.filter((turn) => turn !== null).sort((left, right) => left - right);
-    expect(given.length).toBeLessThanOrEqual(nameWaitMsMax / nameSpacingMs + 2);
-    expect(given.length).toBeGreaterThan(2);
-    for (const [place, turn] of given.slice(1).entries())
-      expect(turn - (given[place] ?? 0)).toBeGreaterThan(nameSpacingMs / 2);
-    expect(await db.accounts.reserveNameCall(id, { ...ask, waitMsMax: 0 })).toBeNull();
+    const people = [refused, hidden, "9990000000001230", "9990000000002230"];
+    await write(id, ...people.map((person, n) => inbound(person, `m${n}`, 1, {}, id)));
+    const enrich = await make();
+    await enrich(
+      people.map((person) => idOf(id, person)),
+      { ...live, lane: "backfill" },
+    );
+    expect(asked).toHaveLength(1);
+    for (const person of people) await write(id, inbound(person, `again ${person}`, 2, {}, id));
+    await enrich(
+      people.map((person) => idOf(id, person)),
+      { ...live, force: true },
+    );
+    expect(asked.length).toBeGreaterThan(2);
+    for (const [place, atMs] of asked.slice(1).entries())
+      expect(atMs - (asked[place] ?? 0)).toBeGreaterThan(spacingMsOf.conversations * 0.9);
+  });
+
+  test("a throttled answer rests the edge, and leaves profiles alone", async () => {
+    const [{ id }] = accounts as [(typeof accounts)[0]];
+    const evidence = { httpStatus: 403, code: 613, subcode: null, fbtraceId: null };
+    inboxAnswer = { kind: "throttled", scope: "account", resumeInMs: null, evidence };
+    await write(id, inbound(refused, "m1", 1, {}, id), inbound(hidden, "m2", 1, {}, id));
+    const enrich = await make();
+    await enrich([idOf(id, refused), idOf(id, hidden)], live);
+    expect(asked).toHaveLength(1);
+    inboxAnswer = null;
+    await enrich([idOf(id, refused), idOf(id, hidden)], { ...live, force: true });
+    expect(asked).toHaveLength(1);
+    expect(await row(refused)).toMatchObject({ profile_status: "no_consent", participant_username: null });
   });
 });
