@@ -6,8 +6,9 @@ export const liveReserveShare = 0.05;
 export const liveReserveRoots = 2;
 /** Part of an allowance found from percentages that is used. Meta may round them: 99.5 % could read 100, and 100 stops. */
 export const learnedShare = 0.995;
-/** After a throttle without percentages, the part of what had been used that is taken for the allowance. */
+/** After a throttle without percentages, the part of what had been used that is taken for the allowance, and for how many windows: nothing tells when it is more. */
 export const throttledShare = 0.98;
+export const throttledWindows = 5;
 /** Refresh and backfill may use this part at once, from then on they are paced: a start, or a small job, is quick. */
 export const freeShare = 0.1;
 /** Who comes late for a paced call may make up for this part of the window, or for so many calls. */

@@ -6,7 +6,7 @@ local app, pool, logKey, flightKey, orderKey = KEYS[1], KEYS[2], KEYS[3], KEYS[4
 local step, windowMs = ARGV[1], tonumber(ARGV[2])
 local huge = math.huge
 -- rules
-local liveReserveShare, liveReserveRoots, learnedShare, throttledShare = 0.05, 2, 0.995, 0.98
+local liveReserveShare, liveReserveRoots, learnedShare, throttledShare, throttledWindows = 0.05, 2, 0.995, 0.98, 5
 local freeShare, paceLagShare, paceLagCallsMin, paceLumpShare, laneWaitShare = 0.1, 1 / 50, 2, 1 / 2, 1 / 100
 local slownessFade = 1 / 1000
 local feelShare, feelShareAt98, feelShareAt99, pollShare = 1 / 36, 1 / 10, 1, 1 / 360
@@ -88,6 +88,10 @@ local function land(id)
   return flight
 end
 local function count()
+  if now >= (state.learnedUntil or huge) then
+    put('learned', huge)
+    put('learnedUntil', nil)
+  end
   local flightMs = math.max(flightMsMin, math.min(flightMsMax, windowMs * flightShare))
   while true do
     local id = redis.call('LINDEX', orderKey, 0)
@@ -228,6 +232,7 @@ if step == 'take' then
     free = math.max(0, math.floor(rest * freeShare) - usedShared)
     lump = math.max(1, math.min(calls, math.floor(lag * paceLumpShare / spacing)))
   end
+  local passes = math.min(appPasses, ownPasses)
   local function roomWithin()
     if not learned and n('flying') > 0 then return 0, pollMs end
     local leaves = untilLess(false)
@@ -250,11 +255,11 @@ if step == 'take' then
     end
     if not learned then return math.min(1, open), pollMs end
     if full and learned < huge and used < ceiling then
-      local at, pause = state.percent or 0, 0
+      local at, pause = state.percent or usagePercentMax, 0
       if at >= (lane == 'live' and feelPercentLive or feelPercentShared) then
         pause = windowMs * (at < 98 and feelShare or at < 99 and feelShareAt98 or feelShareAt99)
       end
-      local restMs = (state.toldAt or -huge) + pause - now
+      local restMs = passes == 1 and 0 or (state.toldAt or -huge) + pause - now
       if n('flying') == 0 and restMs <= 0 then return 1, resume end
       resume = math.min(resume, math.ceil(math.max(windowMs * pollShare, restMs)))
     end
@@ -268,7 +273,6 @@ if step == 'take' then
     open, roomResume = roomWithin()
     if apart > 0 and open > 1 then open, roomResume = 1, math.ceil(apart) end
   end
-  local passes = math.min(appPasses, ownPasses)
   local granted = math.min(calls, open, passes)
   local resume = 0
   if granted < calls then
@@ -314,6 +318,7 @@ if step == 'settle' then
   if percent and (percent > 0 or not regain) then
     put('percent', percent)
     put('toldAt', now)
+    put('learnedUntil', nil)
     if flight and (made > 0 or scope ~= '') then
       local low = math.max(1, 100 * sure / (percent + 1))
       local high = percent < 1 and huge or 100 * all / (percent - 0.5)
@@ -323,6 +328,8 @@ if step == 'settle' then
   elseif scope ~= '' then
     if scope == 'account' and flight then
       put('learned', math.min(state.learned or huge, math.max(1, sure * throttledShare)))
+      put('toldAt', now)
+      put('learnedUntil', now + throttledWindows * windowMs)
     end
   elseif made > 0 and not state.learned then
     put('learned', huge)

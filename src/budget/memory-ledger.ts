@@ -29,8 +29,13 @@ export function createMemoryLedger(
 
   function snapshotOf(name: string): PoolSnapshot {
     const { pool, gate } = keptOf(name);
-    const used = pool.count(clock.monotonicMs()).calls;
-    return { used, ...pool.known(), accountStopMs: gate.shutForMs(), appStopMs: appGate.shutForMs() };
+    const nowMs = clock.monotonicMs();
+    return {
+      used: pool.count(nowMs).calls,
+      ...pool.known(nowMs),
+      accountStopMs: gate.shutForMs(),
+      appStopMs: appGate.shutForMs(),
+    };
   }
 
   function take({ pool: name, lane, calls, id, share, spacingMs }: LedgerRequest): LedgerTaken {
@@ -42,15 +47,16 @@ export function createMemoryLedger(
       const resumeInMs = Math.max(...shut.map((allowance) => allowance.resumeInMs));
       return { granted: 0, resumeInMs, snapshot: snapshotOf(name) };
     }
+    const passes = Math.min(...gates.map((allowance) => allowance.calls));
     const ask = {
       lane,
       calls,
-      allowance: allowanceOf(ceiling, pool.known().learned, share),
+      allowance: allowanceOf(ceiling, pool.known(nowMs).learned, share),
       ceiling: allowanceOf(ceiling, null, share).usable,
       spacingMs: spacingMs * share,
+      probes: passes === 1,
     };
     const room = pool.room(nowMs, ask);
-    const passes = Math.min(...gates.map((allowance) => allowance.calls));
     const granted = Math.min(calls, room.calls, passes);
     const probes = granted > 0 && passes === 1;
     const pollMs = Math.max(...gates.map((allowance) => allowance.resumeInMs));

@@ -17,6 +17,8 @@ import {
   restOf,
   slownessFade,
   throttledShare,
+  throttledWindows,
+  usagePercentMax,
 } from "./allowance.ts";
 import type { Lane, Settlement } from "./ledger.ts";
 import { bucketsPerWindow, createSlidingWindow, type WindowCount } from "./sliding-window.ts";
@@ -30,6 +32,8 @@ export type Ask = {
   /** What would be used were nothing learned. */
   readonly ceiling: number;
   readonly spacingMs: number;
+  /** After a stop one call goes to see how things are, whatever is known. */
+  readonly probes: boolean;
 };
 
 export type Pool = ReturnType<typeof createPool>;
@@ -44,6 +48,8 @@ export function createPool(windowMs: number) {
   const flightMs = flightMsOf(windowMs);
   let flying = { calls: 0, shared: 0 };
   let learned: number | null = null;
+  /** Until when `learned` stands, where only a throttle told it. */
+  let learnedUntilMs = Number.POSITIVE_INFINITY;
   let percent: number | null = null;
   /** When usage was last told. */
   let toldAtMs = Number.NEGATIVE_INFINITY;
@@ -64,6 +70,7 @@ export function createPool(windowMs: number) {
   }
 
   function count(nowMs: number) {
+    if (nowMs >= learnedUntilMs) [learned, learnedUntilMs] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
     for (const [id, flight] of flights) {
       if (nowMs - flight.atMs < flightMs) break; // in order of their grants
       land(id);
@@ -99,7 +106,7 @@ export function createPool(windowMs: number) {
     return { calls: 1, resumeInMs: Math.ceil(ask.spacingMs) };
   }
 
-  function roomWithin(nowMs: number, { lane, calls, allowance, ceiling }: Ask): Room {
+  function roomWithin(nowMs: number, { lane, calls, allowance, ceiling, probes }: Ask): Room {
     const used = count(nowMs);
     const pollMs = Math.max(1, Math.min(pollMsMax, windowMs * pollShare));
     if (learned === null && flying.calls > 0) return { calls: 0, resumeInMs: pollMs };
@@ -127,7 +134,7 @@ export function createPool(windowMs: number) {
     }
     if (learned === null) return { calls: Math.min(1, open), resumeInMs: pollMs };
     if (full && learned !== Number.POSITIVE_INFINITY && used.calls < ceiling) {
-      const restMs = toldAtMs + pauseToFeel(lane) - nowMs;
+      const restMs = probes ? 0 : toldAtMs + pauseToFeel(lane) - nowMs;
       if (flying.calls === 0 && restMs <= 0) return { calls: 1, resumeInMs };
       // Who feels its way asks again by itself; the others need not press.
       resumeInMs = Math.min(resumeInMs, Math.ceil(Math.max(windowMs * pollShare, restMs)));
@@ -136,7 +143,7 @@ export function createPool(windowMs: number) {
   }
 
   function pauseToFeel(lane: Lane): number {
-    const at = percent ?? 0;
+    const at = percent ?? usagePercentMax;
     if (at < (lane === "live" ? feelPercentLive : feelPercentShared)) return 0;
     return windowMs * (at < 98 ? feelShare : at < 99 ? feelShareAt98 : feelShareAt99);
   }
@@ -176,11 +183,15 @@ export function createPool(windowMs: number) {
     if (usage !== null && (usage.percent > 0 || usage.regainMs === null)) {
       percent = usage.percent;
       toldAtMs = nowMs;
+      learnedUntilMs = Number.POSITIVE_INFINITY;
       if (flight !== null && (callsMade > 0 || throttle !== null))
         learned = learnAllowance(throttle === null ? learned : null, usage.percent, sure, all);
     } else if (throttle !== null) {
-      if (throttle.scope === "account" && flight !== null)
+      if (throttle.scope === "account" && flight !== null) {
         learned = Math.min(learned ?? Number.POSITIVE_INFINITY, Math.max(1, sure * throttledShare));
+        toldAtMs = nowMs;
+        learnedUntilMs = nowMs + throttledWindows * windowMs;
+      }
     } else if (callsMade > 0) learned ??= Number.POSITIVE_INFINITY;
   }
 
@@ -189,7 +200,10 @@ export function createPool(windowMs: number) {
     room,
     book,
     settle,
-    known: () => ({ learned, percent }),
+    known(nowMs: number) {
+      count(nowMs);
+      return { learned, percent };
+    },
     /** Takes over what another book knew; what is known here already stands. */
     know(from: { readonly learned: number | null; readonly percent: number | null }): void {
       learned ??= from.learned;

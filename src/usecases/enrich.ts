@@ -74,7 +74,8 @@ export function createEnrich(dependencies: EnrichDependencies) {
     const byAccount = Map.groupBy(taken, (lookup) => lookup.accountId);
     await Promise.all(
       [...byAccount].map(async ([accountId, group]) => {
-        const { decided: outcomes, asked } = await lookUp(dependencies, accountId, group, options);
+        const { decided: outcomes, putOff, asked } = await lookUp(dependencies, accountId, group, options);
+        for (const { lookup, outcome } of putOff) results.set(lookup.conversationId, outcome);
         passFaultPoint("answered");
         const saved = new Set(await lookups.saveOutcomes(outcomes));
         passFaultPoint("saved");
@@ -93,14 +94,15 @@ export function createEnrich(dependencies: EnrichDependencies) {
 
 type Decided = { lookup: Lookup; outcome: ProfileOutcome };
 
-/** Answers every lookup of one account. */
+/** Answers every lookup of one account. `putOff` are left as they were. */
 async function lookUp(
   { accounts, cache, budget, graph, circuit, clock, lookups, log }: EnrichDependencies,
   accountId: AccountId,
   group: readonly Lookup[],
   { lane, signal }: EnrichOptions,
-): Promise<{ decided: Decided[]; asked: (Asked & { access: AccountAccess }) | null }> {
-  const nothing = (decided: Decided[]) => ({ decided, asked: null });
+): Promise<{ decided: Decided[]; putOff: Decided[]; asked: (Asked & { access: AccountAccess }) | null }> {
+  const putOff: Decided[] = [];
+  const nothing = (decided: Decided[]) => ({ decided, putOff, asked: null });
   const decided: Decided[] = [];
   const cached = await cache.getProfiles(
     accountId,
@@ -134,7 +136,11 @@ async function lookUp(
   if (asked.length === 0) return nothing(decided);
 
   const { granted, resumeInMs, grant } = await budget.take({ accountId, lane, calls: asked.length });
-  for (const lookup of asked.slice(granted)) decided.push({ lookup, outcome: paused(lookup, resumeInMs) });
+  // The backfill itself asks again for its people: armed, they would be the daemon's to look up, beside who writes now.
+  const waiting = asked.slice(granted);
+  if (lane === "backfill") await lookups.releaseLookups(waiting);
+  const into = lane === "backfill" ? putOff : decided;
+  for (const lookup of waiting) into.push({ lookup, outcome: paused(lookup, resumeInMs) });
   const sent = asked.slice(0, granted);
   if (sent.length === 0) return nothing(decided);
 
@@ -171,7 +177,7 @@ async function lookUp(
     [...answers.values()].flatMap((answer) => (answer.kind === "found" ? [answer.profile] : [])),
   );
   const { access, sealedToken } = entry;
-  return { decided, asked: { access, accountId, sealedToken, probeOf, answers: [...answers.values()] } };
+  return { decided, putOff, asked: { access, accountId, sealedToken, probeOf, answers: [...answers.values()] } };
 }
 
 const block = (lookup: Lookup, reason: BlockedReason): Decided => ({

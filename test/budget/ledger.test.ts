@@ -278,6 +278,20 @@ function describeBook(name: string, open: OpenLedger): void {
       }
     });
 
+    test("takes what had been used for the allowance after a throttle that told no usage, for five windows", async () => {
+      await using opened = await open(hour);
+      const { take, granted, prove, throttle } = createCaller(opened);
+      await prove();
+      await (await take(99)).end();
+      opened.clock.advance(await throttle("account"));
+      await (await take()).end();
+      expect((await opened.ledger.snapshot("shop")).learned).toBe(98);
+      opened.clock.advance(hourMs + 1);
+      expect(await granted(500)).toBe(97);
+      opened.clock.advance(4 * hourMs);
+      expect(await granted(500)).toBe(500);
+    });
+
     test("counts calls handed back, and calls on top", async () => {
       await using opened = await open({ ...hour, ceiling: 10 });
       const { take, granted, prove } = createCaller(opened);
