@@ -43,12 +43,12 @@ export function planOf(rate: number, shape: Shape): SimulationPlan {
 
 export type Proof = SimulationResult & { readonly plan: SimulationPlan };
 
-/** One process with a book of its own. */
-export async function proveInMemory(rate: number, shape: Shape, seed = 1): Promise<Proof> {
+/** One process with a book of its own; `alone`: nobody writes, and only a backfill calls. */
+export async function proveInMemory(rate: number, shape: Shape, { seed = 1, alone = false } = {}): Promise<Proof> {
   const plan = planOf(rate, shape);
   const clock = createFakeClock({ seed });
   const ledger = createMemoryLedger({ windowMs: plan.windowMs, ceiling: null }, clock);
-  const callers = { live: 4, backfill: 2 * (plan.callers.backfill ?? 0) };
+  const callers = { live: alone ? 0 : 4, backfill: 2 * (plan.callers.backfill ?? 0) };
   return { ...(await simulate(clock, [{ ledger }], { ...plan, callers })), plan };
 }
 
@@ -57,6 +57,9 @@ export type RedisProofOptions = {
   readonly restartsAtWindows?: readonly number[];
   readonly stepsAtWindows?: readonly number[];
 };
+
+/** Restarts and steps of the clock that a proof in Redis goes through. */
+export const trouble = { restartsAtWindows: [1.4, 1.9, 3.3], stepsAtWindows: [0.7, 1.6, 3.1] } as const;
 
 /** Two processes on one Redis, whose clock may be stepped by an hour to and fro, and which are killed and started anew by turns. */
 export async function proveInRedis(

@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { openTestRedis, type TestRedis } from "../support/test-services.ts";
-import { type Proof, proveInMemory, proveInRedis, rates, shapes } from "./proof-plans.ts";
+import { type Proof, proveInMemory, proveInRedis, rates, shapes, trouble } from "./proof-plans.ts";
 
 setDefaultTimeout(300_000); // Thousands of steps on a Redis that others use too.
 
 function expectProof({ refusedAnswers, refusedAgain, sentBeforeNamed, usage, plan }: Proof): void {
   const shrinks = plan.limits.filter(({ limit }, at) => limit < (plan.limits[at - 1]?.limit ?? 0));
-  // Where the limit stands or grows not one call is over it; where it falls, those that were under way at that moment.
+  // Where the limit stands or grows not one call is over it. Where it falls, nobody can know before one is refused: once, with what
+  // was under way at that moment, and no call goes out any more when the first refusal has been heard.
   for (const atMs of refusedAnswers) {
     const since = shrinks.map((shrink) => atMs - shrink.atMs).filter((ms) => ms >= 0);
     expect(Math.min(...since)).toBeLessThan(plan.windowMs);
@@ -29,10 +30,21 @@ describe("the sandbox's sliding window", () => {
         expectProof(await proveInMemory(rate, shape));
       });
 
-  // The other rates are the bench's: each of a million calls is a step on a real Redis.
-  for (const shape of shapes)
-    test(`is kept and used by two processes on Redis through restarts and steps of its clock, ${shape} limit`, async () => {
-      const options = { restartsAtWindows: [1.4, 1.9, 3.3], stepsAtWindows: [0.7, 1.6, 3.1] };
-      expectProof(await proveInRedis(redis.url, 1, shape, options));
+  // A twentieth is live's, wanted or not: the rest is all that a backfill may have, and it has it.
+  for (const rate of rates)
+    test(`is used by a backfill alone but for live's twentieth, at ${rate} calls a second`, async () => {
+      const proof = await proveInMemory(rate, "constant", { alone: true });
+      expectProof(proof);
+      expect(proof.usage).toBeLessThanOrEqual(0.955);
+    });
+
+  // The other nine are the bench's: every call is a step on a real Redis.
+  for (const [rate, shape] of [
+    [1, "constant"],
+    [300, "growing"],
+    [5_000, "shrinking"],
+  ] as const)
+    test(`is kept and used by two processes on Redis through restarts and steps of its clock, ${shape} at ${rate} calls a second`, async () => {
+      expectProof(await proveInRedis(redis.url, rate, shape, trouble));
     });
 });
