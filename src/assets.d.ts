@@ -2,6 +2,10 @@ declare module "*.sql" {
   const text: string;
   export default text;
 }
+declare module "*.lua" {
+  const text: string;
+  export default text;
+}
 declare module "*.wasm" {
   const path: string;
   export default path;

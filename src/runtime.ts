@@ -2,9 +2,12 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { accessSync, constants, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createBudget } from "./budget/budget.ts";
+import { readBudgetUse } from "./budget/budget-use.ts";
+import { openRedisLedger } from "./budget/redis-ledger.ts";
 import { openProfileCache } from "./cache/profile-cache.ts";
 import type { Config } from "./config.ts";
 import { SyncError } from "./domain/error.ts";
+import { createCircuit } from "./graph/circuit.ts";
 import { createGraphClient } from "./graph/graph-client.ts";
 import type { Clock } from "./lib/clock.ts";
 import { lockFile } from "./lib/lock-file.ts";
@@ -21,6 +24,8 @@ import { createRunsRepository } from "./repository/runs.ts";
 import { createSchedulesRepository } from "./repository/schedules.ts";
 import { createVault, keyBytes, parseKey } from "./repository/vault.ts";
 import { createEnrich } from "./usecases/enrich.ts";
+import { createExplain } from "./usecases/explain.ts";
+import { aliveWithinMs } from "./usecases/schedules.ts";
 
 /** Profiles the in-process cache holds: some 40 MB at most. */
 export const cacheEntriesMax = 50_000;
@@ -69,14 +74,24 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
       log,
     }),
   );
-  const budget = createBudget({
-    ceilingPerWindow:
-      config.ratePerHour === null ? null : Math.ceil(config.ratePerHour * (config.rateWindowMs / hourMs)),
-    windowMs: config.rateWindowMs,
+  const ceiling = config.ratePerHour === null ? null : Math.ceil(config.ratePerHour * (config.rateWindowMs / hourMs));
+  const rules = { windowMs: config.rateWindowMs, ceiling };
+  const [url, timeoutMs] = [config.redisUrl, config.redisTimeoutMs];
+  const ledger = url === null ? null : opening.use(await openRedisLedger({ ...rules, url, timeoutMs, clock }));
+  const countDaemons = () => daemons.countAlive(aliveWithinMs);
+  const shared = ledger === null ? null : { ledger, countDaemons };
+  const budget = opening.use(createBudget({ ...rules, ceilingPerWindow: ceiling, clock, shared, log }));
+  const graph = createGraphClient({ ...config.graph, appSecrets: config.appSecrets, clock, log });
+  const circuit = createCircuit({ clock, log });
+  const enrich = createEnrich({ lookups, accounts, cache, budget, graph, circuit, clock, log });
+  // A command's own budget is fresh and has counted nothing: only the daemon can tell.
+  const explain = createExplain({
+    conversations,
+    accounts,
+    readBudget: async (id) => (role === "daemon" ? readBudgetUse(budget, id) : null),
+    readFailing: (login) => circuit.state(login).failingSinceMs,
     clock,
   });
-  const graph = createGraphClient({ ...config.graph, appSecrets: config.appSecrets, clock, log });
-  const enrich = createEnrich({ lookups, accounts, cache, budget, graph, clock, log });
   const owned = opening.move();
   return {
     config,
@@ -96,7 +111,9 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
     cache,
     budget,
     graph,
+    circuit,
     enrich,
+    explain,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -1,5 +1,5 @@
 -- Leases the asked people to this caller: one lookup at a time per person in all processes.
--- Promise: two callers never hold one person at once; a row whose lease ran out can be taken again. A person without
+-- Promise: nobody is looked up who has never written, nor the account itself; two callers never hold one person at once; a row whose lease ran out can be taken again. A person without
 --   a username gets the one that a comment or mention brought; the lookup's status stays as it is.
 -- $1 json [conversation id]  $2 lease, ms  $3 true: also take people who are not due (a backfill chose them itself)
 -- $4 who holds the lease beyond the process (see release-owned-lookups.sql), or null
@@ -16,12 +16,13 @@ taken as (
   from (
     select account_id, participant_platform_id from conversations join asked using (account_id, participant_platform_id)
     where (lease_until is null or lease_until < now()) and ($3::boolean or next_attempt_at <= now()) and not self
+      and last_inbound_at is not null
     order by account_id, participant_platform_id for update of conversations skip locked
   ) free
   where c.account_id = free.account_id and c.participant_platform_id = free.participant_platform_id
-  returning c.id, c.lease_token
+  returning c.id, c.lease_token, c.participant_username
 )
 select c.id, c.account_id, c.participant_platform_id, c.profile_status, c.attempts, t.lease_token::text as lease_token,
-  c.last_inbound_at::text as seen_inbound_at,
+  c.last_inbound_at::text as seen_inbound_at, coalesce(t.participant_username, c.participant_username) as username,
   (c.lease_until is not null and c.lease_until >= now()) as held
 from conversations c join asked using (account_id, participant_platform_id) left join taken t on t.id = c.id

@@ -21,15 +21,15 @@ update conversations c set
   fetched_at = case when o.found and coalesce(c.fetched_at <= o.fetched_at, true) then o.fetched_at else c.fetched_at end,
   checked_at = now(),
   profile_status = case
-    when o.status = 'no_consent' and c.last_inbound_at is distinct from o.seen_inbound_at then 'pending'
+    when o.reason = 'no_consent' and c.last_inbound_at is distinct from o.seen_inbound_at then 'pending'
     when o.status is null then c.profile_status
-    when o.status in ('failed', 'account_blocked') and c.fetched_at is not null then c.profile_status
+    when o.status in ('failed', 'account_blocked', 'username_only') and c.fetched_at is not null then c.profile_status
     when o.found and c.fetched_at > o.fetched_at then c.profile_status
     else o.status end,
   reason_code = o.reason,
   attempts = o.attempts,
   next_attempt_at = case
-    when o.status = 'no_consent' and c.last_inbound_at is distinct from o.seen_inbound_at then now()
+    when o.reason = 'no_consent' and c.last_inbound_at is distinct from o.seen_inbound_at then now()
     else now() + make_interval(secs => o.retry_in_ms / 1000) end,
   evidence = o.evidence::jsonb,
   lease_until = null

@@ -73,7 +73,17 @@ export function createGate(windowMs: number, clock: Pick<Clock, "monotonicMs" | 
     if (probe?.holder === holder) probe = null;
   }
 
-  return { readState, allowance, pass, stop, succeed, forgetProbe };
+  /** How long the gate stays shut whoever asks, in ms; 0: it is open, or a probe may go. */
+  function shutForMs(): number {
+    return stoppedUntilMs === null ? 0 : Math.max(0, Math.ceil(stoppedUntilMs - clock.monotonicMs()));
+  }
+
+  /** Takes over a stop that another book knew of. */
+  function keepShut(forMs: number): void {
+    if (forMs > 0) stoppedUntilMs = Math.max(stoppedUntilMs ?? 0, clock.monotonicMs() + forMs);
+  }
+
+  return { readState, allowance, pass, stop, succeed, forgetProbe, shutForMs, keepShut };
 }
 
 export type Gate = ReturnType<typeof createGate>;

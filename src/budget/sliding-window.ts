@@ -1,8 +1,10 @@
+import type { LogEntry } from "./ledger.ts";
+
 /**
  * Buckets that one window is cut into. A call is counted until the last call of its bucket has left the window, so up to
- * 1/360 of the window too long, and never too short.
+ * 1/1000 of the window too long, and never too short.
  */
-export const bucketsPerWindow = 360;
+export const bucketsPerWindow = 1_000;
 
 type Bucket = { readonly index: number; lastMs: number; calls: number; shared: number };
 
@@ -19,6 +21,7 @@ export function createSlidingWindow(windowMs: number) {
   const buckets: Bucket[] = [];
   let calls = 0;
   let shared = 0;
+  let landed = 0;
 
   function count(nowMs: number): WindowCount {
     let first = buckets[0];
@@ -42,26 +45,41 @@ export function createSlidingWindow(windowMs: number) {
     bucket.calls += added.calls;
     bucket.shared += added.shared;
     calls += added.calls;
+    landed += added.calls;
     shared += added.shared;
   }
 
-  /**
-   * Takes back calls that were counted and never made. From the oldest bucket on: whichever call it truly was, the ones that
-   * are left are then counted at least as long as they should be.
-   */
-  function remove(nowMs: number, removed: number): void {
-    count(nowMs);
-    let left = removed;
+  /** Calls of the buckets whose youngest call is at or before `atMs`. */
+  function countUntil(atMs: number): number {
+    let sum = 0;
     for (const bucket of buckets) {
-      const part = Math.min(left, bucket.calls);
-      const sharedPart = Math.min(part, bucket.shared);
-      bucket.calls -= part;
-      bucket.shared -= sharedPart;
-      calls -= part;
-      shared -= sharedPart;
-      left -= part;
-      if (left === 0) return;
+      if (bucket.lastMs > atMs) break;
+      sum += bucket.calls;
     }
+    return sum;
+  }
+
+  /** The calls that count now, oldest first. */
+  function list(nowMs: number): LogEntry[] {
+    count(nowMs);
+    return buckets.map(({ lastMs, calls: made, shared: part }) => ({
+      ageMs: nowMs - lastMs,
+      calls: made,
+      shared: part,
+    }));
+  }
+
+  /** Adds calls of the past to the others. */
+  function insert(nowMs: number, entries: readonly LogEntry[]): void {
+    for (const entry of entries) {
+      if (entry.ageMs > windowMs) continue;
+      const lastMs = nowMs - Math.max(0, entry.ageMs);
+      buckets.push({ index: Math.floor(lastMs / bucketMs), lastMs, calls: entry.calls, shared: entry.shared });
+      calls += entry.calls;
+      landed += entry.calls;
+      shared += entry.shared;
+    }
+    buckets.sort((one, other) => one.lastMs - other.lastMs);
   }
 
   /** How long until a count that `select` reads has fallen by at least one, in ms; 0 where there is nothing to wait for. */
@@ -70,7 +88,7 @@ export function createSlidingWindow(windowMs: number) {
     return first === undefined ? 0 : Math.max(1, Math.ceil(first.lastMs + windowMs - nowMs + 1));
   }
 
-  return { count, add, remove, untilLess };
+  return { landed: () => landed, count, add, countUntil, list, insert, untilLess };
 }
 
 export type SlidingWindow = ReturnType<typeof createSlidingWindow>;

@@ -1,6 +1,8 @@
 import type { Account } from "../domain/account.ts";
+import { type AccountHealth, judgeAccount } from "../domain/account-health.ts";
+import { wrap } from "./help-text.ts";
 import { renderTable } from "./text-table.ts";
-import { renderDuration } from "./text-values.ts";
+import { plainText, renderCount, renderDuration } from "./text-values.ts";
 
 /** Version of the lines that `accounts … --json` prints. */
 export const accountLineVersion = 1;
@@ -47,6 +49,35 @@ export function renderAccount(account: Account, nowMs: number): string {
   ];
   return renderTable(null, rows);
 }
+
+/** An account's health: who it is, its people, its allowance, then what is wrong in sentences. */
+export function renderHealth(health: AccountHealth, nowMs: number): string {
+  const { account, people, budget } = health;
+  const { state, problems } = judgeAccount(health, nowMs);
+  const counted = Object.entries(people).filter(([, count]) => count > 0);
+  const use =
+    budget === null
+      ? "known to the daemon: GET /accounts"
+      : `${renderCount(budget.used)} of ${budget.ceiling === null ? "no ceiling of its own" : renderCount(budget.ceiling)} calls${budget.usagePercent === null ? "" : `, ${budget.usagePercent} % by Instagram's count`}`;
+  const rows = [
+    ["account", account.ownId === account.id ? account.id : `${account.ownId} (${account.id})`],
+    ["health", state],
+    ["state", stateText(account)],
+    ["token", tokenText(account, nowMs)],
+    [
+      "people",
+      counted.length === 0
+        ? "none yet"
+        : counted.map(([status, count]) => `${renderCount(count)} ${status.replaceAll("_", " ")}`).join(", "),
+    ],
+    ["calls", use],
+  ];
+  const sentences = problems.flatMap((problem) => wrap(`  ${plainText(problem)}`, healthColumns, "  "));
+  return renderTable(null, rows) + sentences.map((line) => `${line}\n`).join("");
+}
+
+/** Width of the sentences about what is wrong. */
+const healthColumns = 100;
 
 function stateText({ state, stateReason }: Account): string {
   const words = state.replaceAll("_", " ");

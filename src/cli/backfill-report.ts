@@ -21,6 +21,7 @@ const nextSteps: Readonly<Record<ReasonCode, string>> = {
   proof_refused: "META_APP_SECRET is missing or belongs to another app",
   abuse_block: "Meta has blocked the app for a while: its App Dashboard says why",
   throttled: "Instagram's limit is reached: run this again later",
+  graph_away: "Instagram's own servers fail: run this again later",
   server_error: "trouble at Instagram: run this again, or the daemon does within the hour",
   timeout: "Instagram was too slow: run this again, or the daemon does within the hour",
   network: "Instagram could not be reached: check the network, then run this again",

@@ -61,7 +61,7 @@ export const backfillCommand = defineCliCommand({
     using output = logs.output;
     await using runtime = await openRuntime(config, { clock: io.clock, log: logs.log, role: "command" });
     const account = findAccount(await runtime.accounts.listAccounts(), given["account-id"]);
-    assertUsable(account);
+    assertUsable(account, io.clock.nowMs());
     const total = await runtime.conversations.countMissingProfiles(account.id);
     if (total === 0) return reportNothing(io, account, mode);
 
@@ -96,8 +96,8 @@ function createLogs(io: Io, config: ReturnType<typeof readConfig>, mode: Mode) {
 }
 
 /** An account that Instagram has refused as a whole needs a human first. Throws `token_refused`. */
-function assertUsable({ ownId, state, stateReason }: Account): void {
-  if (state === "active") return;
+function assertUsable({ ownId, state, stateReason, stateUntilMs }: Account, nowMs: number): void {
+  if (state === "active" || (stateUntilMs !== null && stateUntilMs <= nowMs)) return;
   const next = nextStepOf(stateReason ?? "token_dead") ?? "see social-sync accounts show";
   const why = (stateReason ?? state).replaceAll("_", " ");
   throw new SyncError("token_refused", `Cannot look anybody up for ${ownId}: Instagram refuses it (${why}); ${next}`);

@@ -33,11 +33,17 @@ export const commandTable: CommandTable = {
       show: command("show one account", async () => {
         return (await import("./accounts-show.ts")).accountsShowCommand;
       }),
+      check: command("show what keeps the accounts from looking people up", async () => {
+        return (await import("./accounts-check.ts")).accountsCheckCommand;
+      }),
       remove: command("forget an account and its token", async () => {
         return (await import("./accounts-remove.ts")).accountsRemoveCommand;
       }),
     },
   },
+  explain: command("tell why a profile looks as it does, and what happens next", async () => {
+    return (await import("./explain.ts")).explainCommand;
+  }),
   replay: command("derive messages and conversations again from the stored events", async () => {
     return (await import("./replay.ts")).replayCommand;
   }),

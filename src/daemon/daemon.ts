@@ -14,6 +14,7 @@ import { openSpool } from "../spool/spool.ts";
 import { createDispatcher, sweepEveryMs } from "../usecases/dispatch.ts";
 import { createDrain } from "../usecases/drain.ts";
 import { createIngest } from "../usecases/ingest.ts";
+import { createProbes } from "../usecases/probe-accounts.ts";
 import { createRetention } from "../usecases/retention.ts";
 import { createSchedules } from "../usecases/schedules.ts";
 import { createStore } from "../usecases/store.ts";
@@ -78,6 +79,7 @@ export async function openDaemon(given: Config, wish: SandboxWish | null, { cloc
       id: randomUUID(),
       list: [
         { name: "sweep", everyMs: sweepEveryMs, leaseMs: sweepEveryMs, run: dispatcher.sweep },
+        createProbes({ lookups, enrich }),
         createRetention({ events: runtime.replays, clock, log }, { days: config.eventRetentionDays }),
       ],
       tickMs: scheduleTickMs,
@@ -119,7 +121,7 @@ export async function openDaemon(given: Config, wish: SandboxWish | null, { cloc
     stopDraining.abort();
     await drain.settle(drainLastMs);
   });
-  watchDaemon(metrics, { ingest, spool, dispatcher, cache: runtime.cache, clock, usage });
+  watchDaemon(metrics, { ingest, spool, dispatcher, cache: runtime.cache, circuit: runtime.circuit, clock, usage });
 
   const app = createHttpApp(
     {
@@ -130,10 +132,12 @@ export async function openDaemon(given: Config, wish: SandboxWish | null, { cloc
       getConversation: conversations.getConversation,
       listMessages: conversations.listMessages,
       requestEnrichment: async (id) => {
-        if (!(await conversations.armLookup(id))) return null;
-        dispatcher.wake([id]);
-        return "accepted";
+        const answer = await runtime.explain.requestEnrichment(id);
+        if (answer?.kind === "accepted") dispatcher.wake([id]);
+        return answer;
       },
+      explain: runtime.explain.explain,
+      checkAccounts: () => runtime.explain.checkAccounts(),
       health: () => checkHealth(runtime, spool),
       metrics: metrics.render,
       version,

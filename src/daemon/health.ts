@@ -1,3 +1,6 @@
+import { logins } from "../domain/account.ts";
+import { describeFailing } from "../domain/account-health.ts";
+import { hostNames } from "../graph/circuit.ts";
 import type { HealthCheck } from "../http/http-dependencies.ts";
 import { readVersion, schemaVersion } from "../repository/migrate.ts";
 import type { Runtime } from "../runtime.ts";
@@ -11,7 +14,7 @@ const healthDeadlineMs = 1_000;
  * stays ready then, or a load balancer would send Instagram to nobody.
  */
 export async function checkHealth(
-  { database, cache, config, clock }: Runtime,
+  { database, cache, circuit, config, clock }: Pick<Runtime, "database" | "cache" | "circuit" | "config" | "clock">,
   spool: Pick<Spool, "state">,
 ): Promise<{ ready: boolean; checks: readonly HealthCheck[] }> {
   const storage = await readVersion(database, healthDeadlineMs).then(
@@ -36,12 +39,26 @@ export async function checkHealth(
         state: working ? "ok" : "degraded",
         detail: `${cache.describe()}${working ? "" : `, ${failures} failed calls: profiles are looked up without it`}`,
       },
+      checkGraph(circuit),
       {
         name: "settings",
         state: config.verifyToken === null ? "degraded" : "ok",
         detail: config.verifyToken === null ? "META_VERIFY_TOKEN is not set: Meta's handshake is refused" : "complete",
       },
     ],
+  };
+}
+
+/** Graph's two hosts: degraded while one fails of itself. Messages go on, so the daemon stays ready. */
+function checkGraph(circuit: Runtime["circuit"]): HealthCheck {
+  const failing = logins.filter((login) => circuit.state(login).failingSinceMs !== null);
+  const detail = failing.map(
+    (login) => `${hostNames[login]}: ${describeFailing(circuit.state(login).failingSinceMs) ?? "answers"}`,
+  );
+  return {
+    name: "graph",
+    state: failing.length > 0 ? "degraded" : "ok",
+    detail: failing.length > 0 ? detail.join(" ") : "no failure of Instagram's own",
   };
 }
 

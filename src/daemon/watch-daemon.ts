@@ -1,4 +1,6 @@
 import type { ProfileCache } from "../cache/profile-cache.ts";
+import { logins } from "../domain/account.ts";
+import { type Circuit, hostNames } from "../graph/circuit.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import type { Spool } from "../spool/spool.ts";
@@ -10,6 +12,7 @@ type Watched = {
   spool: Pick<Spool, "state">;
   dispatcher: Pick<Dispatcher, "depth">;
   cache: Pick<ProfileCache, "health">;
+  circuit: Pick<Circuit, "state">;
   clock: Pick<Clock, "nowMs">;
   usage: () => { readonly residentBytes: number; readonly cpuSeconds: number };
 };
@@ -17,7 +20,7 @@ type Watched = {
 /** Shows in the metrics what the daemon's parts keep count of themselves. */
 export function watchDaemon(
   { watch }: Pick<Metrics, "watch">,
-  { ingest, spool, dispatcher, cache, clock, usage }: Watched,
+  { ingest, spool, dispatcher, cache, circuit, clock, usage }: Watched,
 ): void {
   watch("social_sync_posts_waiting", "Deliveries in memory that are not yet safe.", ingest.depth);
   watch("social_sync_webhook_refusing", "1 while every delivery is refused unread, without being counted.", () =>
@@ -36,6 +39,12 @@ export function watchDaemon(
   );
   watch("social_sync_lookups_waiting", "People who wait in memory for a lookup.", dispatcher.depth);
   watch("social_sync_cache_failures", "Failed calls of the cache.", () => cache.health().failures);
+  for (const login of logins)
+    watch(
+      `social_sync_graph_circuit_open_${login}`,
+      `1 while ${hostNames[login]} fails of itself and is only probed, else 0.`,
+      () => (circuit.state(login).failingSinceMs === null ? 0 : 1),
+    );
   watch("process_resident_memory_bytes", "Memory of the process.", () => usage().residentBytes);
   watch("process_cpu_seconds_total", "Processor time of the process.", () => usage().cpuSeconds);
 }

@@ -19,6 +19,9 @@ export type Account = {
   readonly username: string | null;
   readonly state: AccountState;
   readonly stateReason: string | null;
+  readonly stateSinceMs: number;
+  /** When a pause ends and one person is asked as a probe; null: only an operator ends it. */
+  readonly stateUntilMs: number | null;
   readonly tokenSavedAtMs: number | null;
   readonly tokenExpiresAtMs: number | null;
 };

@@ -1,18 +1,9 @@
-import type { Evidence, LookupAnswer, ProfileOutcome } from "./profile.ts";
+import { lookupRules } from "./lookup-rules.ts";
+import type { BlockedReason, Evidence, LookupAnswer, PauseReason, ProfileOutcome, ReasonCode } from "./profile.ts";
 
-/** Attempts on one person before the lookup is given up for now (spec §4). Pauses and cache hits are none. */
-export const attemptsMax = 3;
 /** Back-off after the first, second and third attempt: 1 s, 4 s, 16 s, each with full jitter. */
 export const backOffFirstMs = 1_000;
 export const backOffFactor = 4;
-
-const hourMs = 3_600_000;
-/** A person who is gone is not asked for again before this. */
-export const goneRetryMs = 30 * 24 * hourMs;
-/** Instagram calls some people unavailable for a while only. */
-export const unavailableRetryMs = 24 * hourMs;
-/** A lookup that failed on all attempts is armed again after this, without any event. */
-export const failedRetryMs = hourMs;
 /** Where Instagram throttles and names no time, the budget's own pause decides; this is only its floor. */
 export const throttledRetryFloorMs = 1_000;
 
@@ -22,53 +13,51 @@ export function backOffMs(attempts: number, chance: number): number {
 }
 
 /**
- * What an answer means for a person on whom `attemptsBefore` attempts were spent: the one table from Instagram's
- * answers to the states of spec §4. `chance` is in [0, 1). Pure.
+ * What an answer means for a person on whom `attemptsBefore` attempts were spent, by `lookupRules`. `chance` is in
+ * [0, 1). Pure.
  */
 export function decideOutcome(answer: LookupAnswer, attemptsBefore: number, chance: number): ProfileOutcome {
-  switch (answer.kind) {
-    case "found":
-      return { kind: "found", profile: answer.profile, source: "graph" };
-    case "absent": {
-      const base = {
-        kind: "absent",
-        reason: answer.reason,
-        attempts: attemptsBefore + 1,
-        evidence: answer.evidence,
-      } as const;
-      if (answer.reason === "no_consent") return { ...base, status: "no_consent", retryInMs: null };
-      const retryInMs = answer.reason === "unavailable" ? unavailableRetryMs : goneRetryMs;
-      return { ...base, status: "not_found", retryInMs };
-    }
-    case "blocked":
-      return blockedOutcome(answer.reason, attemptsBefore, answer.evidence);
-    case "throttled":
-      return {
-        kind: "later",
-        reason: "throttled",
-        attempts: attemptsBefore,
-        retryInMs: Math.max(answer.resumeInMs ?? 0, throttledRetryFloorMs),
-        evidence: answer.evidence,
-      };
-    case "failed": {
-      const attempts = attemptsBefore + 1;
-      const base = { reason: answer.reason, attempts, evidence: answer.evidence } as const;
-      // Asking for what does not exist is our bug: the same question would bring the same answer.
-      if (answer.reason === "bad_request") return { ...base, kind: "absent", status: "failed", retryInMs: null };
-      // Missing or forbidden has been seen under throttling: once more, then it is an answer.
-      if (answer.reason === "missing_or_forbidden" && attempts >= 2)
-        return { ...base, kind: "absent", status: "not_found", retryInMs: goneRetryMs };
-      if (attempts >= attemptsMax) return { ...base, kind: "absent", status: "failed", retryInMs: failedRetryMs };
-      return { ...base, kind: "later", retryInMs: backOffMs(attempts, chance) };
-    }
+  if (answer.kind === "found") return { kind: "found", profile: answer.profile, source: "graph" };
+  const { evidence } = answer;
+  if (answer.kind === "throttled") {
+    const retryInMs = Math.max(answer.resumeInMs ?? 0, throttledRetryFloorMs);
+    return { kind: "later", reason: "throttled", attempts: attemptsBefore, retryInMs, evidence };
   }
+  const { reason } = answer;
+  const rule = lookupRules[reason];
+  const attempts = rule.attempts === null ? attemptsBefore : attemptsBefore + 1;
+  const isLast = rule.attempts === null || attempts >= rule.attempts;
+  if (!isLast && rule.againInMs === null)
+    return { kind: "later", reason, attempts, retryInMs: backOffMs(attempts, chance), evidence };
+  // What is asked again only after minutes is an answer until then: no backfill waits for it.
+  const retryInMs = isLast ? rule.rearmAfterMs : rule.againInMs;
+  return { kind: "absent", status: rule.status, reason, attempts, retryInMs, evidence };
+}
+
+/** The same refusal of a person whose username is known: that much there is to show. Everything else stays as it is. */
+export function withUsername(outcome: ProfileOutcome, username: string | null): ProfileOutcome {
+  if (!lacksName(outcome) || username === null) return outcome;
+  return { ...outcome, status: "username_only" };
+}
+
+/** Whether the inbox should be asked for the username of somebody whose question ended so. */
+export function lacksName(outcome: ProfileOutcome): outcome is Extract<ProfileOutcome, { kind: "absent" }> {
+  if (outcome.kind !== "absent" || isPause(outcome.reason)) return false;
+  return outcome.status !== "username_only" && lookupRules[outcome.reason].asksForName;
+}
+
+const isPause = (reason: ReasonCode): reason is PauseReason => !Object.hasOwn(lookupRules, reason);
+
+/** Spreads the return of those who waited for Graph, so that they do not all come in one moment. */
+export const awaySpreadMs = 10_000;
+
+/** The outcome for somebody who was not asked, since Graph fails of itself: no attempt is spent. `chance` is in [0, 1). */
+export function awayOutcome(attempts: number, resumeInMs: number, chance: number): ProfileOutcome {
+  const retryInMs = resumeInMs + Math.round(awaySpreadMs * chance);
+  return { kind: "later", reason: "graph_away", attempts, retryInMs, evidence: null };
 }
 
 /** The outcome for everybody of an account that cannot look people up: parked until the account changes. */
-export function blockedOutcome(
-  reason: Extract<LookupAnswer, { kind: "blocked" }>["reason"],
-  attempts: number,
-  evidence: Evidence | null,
-): ProfileOutcome {
+export function blockedOutcome(reason: BlockedReason, attempts: number, evidence: Evidence | null): ProfileOutcome {
   return { kind: "absent", status: "account_blocked", reason, attempts, retryInMs: null, evidence };
 }

@@ -77,7 +77,11 @@ export type LookupAnswer =
     }
   | { readonly kind: "failed"; readonly reason: FailureReason; readonly evidence: Evidence };
 
-export type ReasonCode = AbsentReason | BlockedReason | FailureReason | "throttled";
+/** Why nobody was asked at all: a limit, or a Graph that fails of itself. Neither says anything about the person. */
+export const pauseReasons = ["throttled", "graph_away"] as const;
+export type PauseReason = (typeof pauseReasons)[number];
+
+export type ReasonCode = AbsentReason | BlockedReason | FailureReason | PauseReason;
 
 /** What became of one lookup. `found` and `absent` end it; `later` tries again by itself. */
 export type ProfileOutcome =
@@ -111,6 +115,8 @@ export type Lookup = PersonKey & {
   readonly leaseToken: string;
   /** The person's latest message as the database wrote it: a refusal for lack of consent holds only up to it. */
   readonly seenInboundAt: string | null;
+  /** Known from an earlier answer, or for free from a comment, a mention or the inbox. */
+  readonly username: string | null;
   /** Attempts already spent on this person since the lookup was armed. */
   readonly attempts: number;
 };

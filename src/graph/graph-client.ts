@@ -13,6 +13,7 @@ import {
   buildBatchRequest,
   buildProfileRequest,
   buildSelfRequest,
+  buildThreadRequest,
   type ExtraField,
   type GraphRequest,
   type GraphTarget,
@@ -23,6 +24,7 @@ import { createLimiter } from "./limiter.ts";
 import { type Answered, processBatchReply, processProfileReply } from "./process-reply.ts";
 import type { ProfileContext } from "./read-profile.ts";
 import { processSelfReply, type SelfAnswer } from "./read-self.ts";
+import { processThreadReply, type UsernameAnswer } from "./read-thread.ts";
 import { type Usage, worseUsage } from "./usage.ts";
 
 /** Single GETs under way at a time, all callers together. 200 new people a second at 80 ms an answer keep 16 busy; the rest is room for slower ones. */
@@ -200,5 +202,12 @@ export function createGraphClient(options: GraphClientOptions) {
     return processSelfReply(access.login, reply);
   }
 
-  return { fetchProfiles, fetchSelf };
+  /** Asks the inbox for one person's username (meta-platform.md §7.3). Throws SyncError `interrupted` where `signal` fires. */
+  async function fetchUsername(access: AccountAccess, id: ParticipantId, signal: AbortSignal): Promise<UsernameAnswer> {
+    if (isPathTrick(id)) return { kind: "unknown" };
+    const request = buildThreadRequest(targets[access.login], access, id);
+    return processThreadReply(id, await limitSingles(signal, () => send(request, totalTimeoutMs, signal)));
+  }
+
+  return { fetchProfiles, fetchSelf, fetchUsername };
 }

@@ -74,6 +74,23 @@ export function buildBatchRequest(target: GraphTarget, token: string, ids: reado
   return { url: `${buildBase(target)}/`, method: "POST", headers, body: form.toString() };
 }
 
+/**
+ * Asks the inbox for its thread with one person, for their username alone (§7.1): of the Page for Facebook Login, not
+ * of the Instagram account.
+ */
+export function buildThreadRequest(
+  target: GraphTarget,
+  access: Omit<AccountAccess, "id">,
+  id: ParticipantId,
+): GraphRequest {
+  const url = new URL(`${buildBase(target)}/${encodeURIComponent(access.pageId ?? "me")}/conversations`);
+  url.searchParams.set("platform", "instagram");
+  url.searchParams.set("user_id", id);
+  url.searchParams.set("fields", "participants");
+  if (target.appSecret !== null) url.searchParams.set("appsecret_proof", buildProof(target.appSecret, access.token));
+  return { url: url.href, method: "GET", headers: buildHeaders(access.token), body: null };
+}
+
 /** Asks whom the token belongs to: the account itself (Instagram Login, §0.4) or its Page with the account linked to it (§6.2). */
 export function buildSelfRequest(target: GraphTarget, access: Pick<AccountAccess, "login" | "token">): GraphRequest {
   const fields =

@@ -1,4 +1,5 @@
 import type { Conversation, Message } from "../domain/conversation.ts";
+import { isoOf, isoOrNull } from "./iso-time.ts";
 
 /** A conversation as the API shows it (spec §7): every key always present, `null` while unknown. */
 export function buildConversationJson(conversation: Conversation) {
@@ -34,12 +35,4 @@ export function buildMessageJson(message: Message) {
     deletedAt: isoOrNull(message.deletedAtMs),
     reactions: message.reactions.map(({ from, reaction, emoji }) => ({ from, reaction, emoji })),
   };
-}
-
-function isoOf(timeMs: number): string {
-  return new Date(timeMs).toISOString();
-}
-
-function isoOrNull(timeMs: number | null): string | null {
-  return timeMs === null ? null : isoOf(timeMs);
 }

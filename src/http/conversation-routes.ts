@@ -5,10 +5,12 @@ import { profileStatuses } from "../domain/profile.ts";
 import { jsonAnswer } from "./answer.ts";
 import { buildConversationJson, buildMessageJson } from "./conversation-json.ts";
 import { buildCursor, type Place, parseCursor } from "./cursor.ts";
+import { problemAnswer } from "./problem.ts";
 import { parseChoice, parseLimit, parseQuery, parseText } from "./query.ts";
 import type { RouteParams, RoutesOf } from "./route.ts";
+import { buildStoryJson } from "./story-json.ts";
 
-type Needs = "listConversations" | "getConversation" | "listMessages" | "requestEnrichment";
+type Needs = "listConversations" | "getConversation" | "listMessages" | "requestEnrichment" | "explain";
 
 /** The conversations API (spec §7). Reads the database through what is handed in, and never asks Instagram. */
 export const conversationRoutes: RoutesOf<Needs> = (dependencies) => [
@@ -68,8 +70,25 @@ export const conversationRoutes: RoutesOf<Needs> = (dependencies) => [
     answer: async (request, params) => {
       const id = readId(params);
       parseQuery(request.url, []);
-      const armed = await dependencies.requestEnrichment(id);
-      return armed === null ? refuseUnknown() : jsonAnswer(202, { status: armed });
+      const answer = await dependencies.requestEnrichment(id);
+      if (answer === null) return refuseUnknown();
+      if (answer.kind === "refused") return problemAnswer("conflict", answer.detail);
+      if (answer.kind === "limited")
+        return problemAnswer("limited", answer.detail, {
+          "Retry-After": String(Math.max(1, Math.ceil(answer.retryAfterMs / 1000))),
+        });
+      return jsonAnswer(202, { status: answer.kind });
+    },
+  },
+  {
+    method: "GET",
+    path: "/messaging/conversations/:id/explain",
+    access: "key",
+    answer: async (request, params) => {
+      const id = readId(params);
+      parseQuery(request.url, []);
+      const explained = await dependencies.explain(id);
+      return explained === null ? refuseUnknown() : jsonAnswer(200, buildStoryJson(explained));
     },
   },
 ];

@@ -1,5 +1,6 @@
 import { Elysia } from "elysia";
 import { createAccessCheck } from "./access.ts";
+import { accountRoutes } from "./account-routes.ts";
 import { conversationRoutes } from "./conversation-routes.ts";
 import { healthRoutes } from "./health-routes.ts";
 import type { HttpDependencies, HttpOptions } from "./http-dependencies.ts";
@@ -31,6 +32,7 @@ export function createHttpApp(dependencies: HttpDependencies, options: HttpOptio
   const routes: readonly Route[] = [
     ...webhookRoutes(receiveDelivery)(dependencies),
     ...conversationRoutes(dependencies),
+    ...accountRoutes(options.clock.nowMs)(dependencies),
     ...healthRoutes(dependencies),
     ...metricsRoutes(dependencies),
     ...pageRoutes(dependencies),

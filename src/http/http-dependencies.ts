@@ -1,8 +1,10 @@
+import type { AccountHealth } from "../domain/account-health.ts";
 import type { Conversation, ConversationCursor, ConversationStatus, Message } from "../domain/conversation.ts";
 import type { ConversationId } from "../domain/ids.ts";
 import type { ProfileStatus } from "../domain/profile.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
+import type { EnrichmentAnswer, Explained } from "../usecases/explain.ts";
 
 /** What the routes call. The composition root hands it in; a test hands in a plain object. */
 export type HttpDependencies = {
@@ -26,8 +28,12 @@ export type HttpDependencies = {
     id: ConversationId,
     query: { before: { sentAtMs: number; id: string } | null; limit: number },
   ) => Promise<readonly Message[]>;
-  /** Arms a lookup for a conversation's person; null: no such conversation. */
-  requestEnrichment: (id: ConversationId) => Promise<"accepted" | null>;
+  /** Arms a lookup for a conversation's person where one can be made; null: no such conversation. */
+  requestEnrichment: (id: ConversationId) => Promise<EnrichmentAnswer | null>;
+  /** Why a conversation's profile looks as it does; null: no such conversation. */
+  explain: (id: ConversationId) => Promise<Explained | null>;
+  /** Every account and how it stands. */
+  checkAccounts: () => Promise<readonly AccountHealth[]>;
   health: () => Promise<{ ready: boolean; checks: readonly HealthCheck[] }>;
   /** The figures in Prometheus' text format. */
   metrics: () => Promise<string>;
@@ -49,7 +55,7 @@ export type HttpOptions = {
   /** Largest webhook body in bytes. */
   webhookBodyMax: number;
   log: Log;
-  clock: Pick<Clock, "after" | "monotonicMs">;
+  clock: Pick<Clock, "after" | "monotonicMs" | "nowMs">;
   /** Longest time that a body may take to arrive, in ms: `bodyMsMax` where a test wants no other. */
   bodyMs?: number;
 };

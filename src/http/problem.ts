@@ -20,6 +20,8 @@ const problems = {
   forbidden: { status: 403, title: "Forbidden", detail: "The request is refused." },
   not_found: { status: 404, title: "Not found", detail: "There is nothing at this address." },
   method_not_allowed: { status: 405, title: "Method not allowed", detail: "This address does not take this method." },
+  conflict: { status: 409, title: "Not possible now", detail: "The state of things does not allow it." },
+  limited: { status: 429, title: "Limit reached", detail: "Instagram's limit is reached. Try again later." },
   too_slow: { status: 408, title: "Request timeout", detail: "The body took too long to arrive." },
   too_large: { status: 413, title: "Body too large", detail: "The body is larger than this server takes." },
   internal: { status: 500, title: "Internal error", detail: "Something went wrong here; the server's log says what." },

@@ -18,7 +18,7 @@ const stallsMax = 1_000;
 const closeBoundMs = 3_000;
 const queueName = "enrich-participant-profiles";
 
-type LookupJob = { readonly ids: readonly string[] };
+type LookupJob = { readonly ids: readonly string[]; readonly lane: string };
 export type LookupQueue = Awaited<ReturnType<typeof openLookupQueue>>;
 
 /**
@@ -33,25 +33,27 @@ export async function openLookupQueue(folder: string, { clock, log }: { clock: C
   let worker: Worker<LookupJob, null> | null = null;
 
   return {
-    /** Asks for lookups after `delayMs`. Returns when the jobs are on disk. */
-    async addLookups(ids: readonly ConversationId[], delayMs: number): Promise<void> {
+    /** Asks for lookups after `delayMs`; `lane` is handed back with them. Returns when the jobs are on disk. */
+    async addLookups(ids: readonly ConversationId[], delayMs: number, lane: string): Promise<void> {
       const delay = Math.max(0, Math.round(delayMs));
       await queue.addBulk(
         chunk(ids, peoplePerJob).map((part) => ({
           name: "lookups",
-          data: { ids: part },
+          data: { ids: part, lane },
           opts: { delay, durable: true, removeOnComplete: true, removeOnFail: true, attempts: 1 },
         })),
       );
     },
 
     /** Starts handing jobs to `handle`. What it throws is logged: Postgres still knows who is due. */
-    work(handle: (ids: readonly ConversationId[]) => Promise<void>): void {
+    work(handle: (ids: readonly ConversationId[], lane: string) => Promise<void>): void {
       worker = new Worker<LookupJob, null>(
         queueName,
         async (job) => {
           const ids = job.data.ids.flatMap((id) => parseConversationId(id)?.conversationId ?? []);
-          await handle(ids).catch((error: Error) => log.warn(`Lookup job put off: ${error.message}`, "LookupQueue"));
+          await handle(ids, job.data.lane).catch((error: Error) =>
+            log.warn(`Lookup job put off: ${error.message}`, "LookupQueue"),
+          );
           return null;
         },
         { embedded: true, dataPath, concurrency: jobsInFlight, drainDelay: pollMs },

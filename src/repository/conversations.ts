@@ -1,15 +1,19 @@
 import armLookup from "../../sql/queries/arm-lookup.sql" with { type: "text" };
 import countMissingProfiles from "../../sql/queries/count-missing-profiles.sql" with { type: "text" };
 import getConversationSql from "../../sql/queries/get-conversation.sql" with { type: "text" };
+import getLookupRecordSql from "../../sql/queries/get-lookup-record.sql" with { type: "text" };
 import listAccountConversations from "../../sql/queries/list-account-conversations.sql" with { type: "text" };
 import listAllConversations from "../../sql/queries/list-conversations.sql" with { type: "text" };
+import listConversationsOfPerson from "../../sql/queries/list-conversations-of-person.sql" with { type: "text" };
 import listMessagesSql from "../../sql/queries/list-messages.sql" with { type: "text" };
 import listMissingProfiles from "../../sql/queries/list-missing-profiles.sql" with { type: "text" };
 import type { Conversation, ConversationCursor, ConversationStatus, Message } from "../domain/conversation.ts";
 import type { Direction } from "../domain/event.ts";
 import type { AccountId, ConversationId, ParticipantId } from "../domain/ids.ts";
+import type { LookupRecord } from "../domain/lookup-record.ts";
 import type { ProfileStatus } from "../domain/profile.ts";
 import type { Database } from "./database.ts";
+import { type LookupRecordRow, readLookupRecord } from "./lookup-record-row.ts";
 
 type ConversationRow = {
   id: ConversationId;
@@ -92,6 +96,22 @@ export function createConversationsRepository(database: Database) {
         deletedAtMs: row.deleted_at_ms,
         reactions: row.reactions,
       }));
+    },
+
+    /** The conversation with everything that its lookups left behind; null: there is none. */
+    async getLookupRecord(id: ConversationId): Promise<LookupRecord | null> {
+      const [row] = await database.query<LookupRecordRow>(getLookupRecordSql, [id], "read the conversation's lookups");
+      return row === undefined ? null : readLookupRecord(row);
+    },
+
+    /** The conversations that the known accounts have with somebody of this id, latest first. */
+    async listConversationsOfPerson(id: ParticipantId, limit: number): Promise<ConversationId[]> {
+      const rows = await database.query<{ id: ConversationId }>(
+        listConversationsOfPerson,
+        [id, limit],
+        "find the person's conversations",
+      );
+      return rows.map((row) => row.id);
     },
 
     /** Makes the conversation's person due now. Answers whether the conversation exists. */

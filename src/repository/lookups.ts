@@ -1,8 +1,12 @@
 import claimLookupsSql from "../../sql/queries/claim-lookups.sql" with { type: "text" };
+import countRefusedSql from "../../sql/queries/count-refused.sql" with { type: "text" };
 import listDueLookups from "../../sql/queries/list-due-lookups.sql" with { type: "text" };
+import listDueProbesSql from "../../sql/queries/list-due-probes.sql" with { type: "text" };
+import parkRefusedSql from "../../sql/queries/park-refused.sql" with { type: "text" };
 import releaseLookupsSql from "../../sql/queries/release-lookups.sql" with { type: "text" };
 import releaseOwnedLookups from "../../sql/queries/release-owned-lookups.sql" with { type: "text" };
 import saveOutcomesSql from "../../sql/queries/save-outcomes.sql" with { type: "text" };
+import saveUsernamesSql from "../../sql/queries/save-usernames.sql" with { type: "text" };
 import type { AccountId, ConversationId, ParticipantId } from "../domain/ids.ts";
 import { type Lookup, type ProfileOutcome, type ProfileStatus, statusOfProfile } from "../domain/profile.ts";
 import type { Database } from "./database.ts";
@@ -28,6 +32,7 @@ type ClaimRow = {
   attempts: number;
   lease_token: string | null;
   seen_inbound_at: string | null;
+  username: string | null;
   held: boolean;
 };
 
@@ -62,6 +67,7 @@ export function createLookupsRepository(database: Database, owner: string | null
             participantId: row.participant_platform_id,
             leaseToken: row.lease_token,
             seenInboundAt: row.seen_inbound_at,
+            username: row.username,
             attempts: row.attempts,
           },
         };
@@ -77,6 +83,12 @@ export function createLookupsRepository(database: Database, owner: string | null
         "save profiles",
       );
       return rows.map((row) => row.id);
+    },
+
+    /** Names people whose profile was refused and who have no name yet. */
+    async saveUsernames(named: readonly { conversationId: ConversationId; username: string }[]): Promise<void> {
+      const rows = named.map(({ conversationId, username }) => ({ id: conversationId, username }));
+      await database.query(saveUsernamesSql, [JSON.stringify(rows)], "save usernames");
     },
 
     /** Gives leases back, so that nobody waits for them to run out. */
@@ -97,8 +109,36 @@ export function createLookupsRepository(database: Database, owner: string | null
       const rows = await database.query<{ id: ConversationId }>(listDueLookups, [limit], "list due lookups");
       return rows.map((row) => row.id);
     },
+
+    /** How many of an account's people were refused within `withinMs`, and how many were not, as far as a verdict needs. */
+    async countRefused(
+      accountId: AccountId,
+      { withinMs, peopleMin, shareMin }: { withinMs: number; peopleMin: number; shareMin: number },
+    ): Promise<{ refused: number; others: number }> {
+      const [row] = await database.query<{ refused: number; others: number }>(
+        countRefusedSql,
+        [accountId, withinMs, peopleMin, shareMin],
+        "count who was refused",
+        countDeadlineMs,
+      );
+      return row ?? { refused: 0, others: 0 };
+    },
+
+    /** Leaves everybody who was refused within `withinMs` to the account's return. */
+    async parkRefused(accountId: AccountId, withinMs: number): Promise<void> {
+      await database.query(parkRefusedSql, [accountId, withinMs], "park who was refused", countDeadlineMs);
+    },
+
+    /** One person of each account whose pause has ended. */
+    async listDueProbes(limit: number): Promise<ConversationId[]> {
+      const rows = await database.query<{ id: ConversationId }>(listDueProbesSql, [limit], "list due probes");
+      return rows.map((row) => row.id);
+    },
   };
 }
+
+/** At worst these walk all of an account's people, about once an hour. */
+const countDeadlineMs = 10_000;
 
 function buildOutcomeRow(lookup: Lookup, outcome: ProfileOutcome) {
   const base = { id: lookup.conversationId, lease_token: lookup.leaseToken, seen_inbound_at: lookup.seenInboundAt };

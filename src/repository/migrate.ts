@@ -1,6 +1,7 @@
 import firstTables from "../../sql/migrations/0001_first_tables.sql" with { type: "text" };
 import reliability from "../../sql/migrations/0002_reliability.sql" with { type: "text" };
 import leaseOwner from "../../sql/migrations/0003_lease_owner.sql" with { type: "text" };
+import profileReasons from "../../sql/migrations/0004_profile_reasons.sql" with { type: "text" };
 import checkStorage from "../../sql/queries/check-storage.sql" with { type: "text" };
 import { SyncError } from "../domain/error.ts";
 import type { Database } from "./database.ts";
@@ -10,6 +11,7 @@ export const migrations = [
   { version: 1, name: "first_tables", text: firstTables },
   { version: 2, name: "reliability", text: reliability },
   { version: 3, name: "lease_owner", text: leaseOwner },
+  { version: 4, name: "profile_reasons", text: profileReasons },
 ] as const;
 /** The schema that this program reads and writes. */
 export const schemaVersion = migrations.length;

@@ -83,7 +83,8 @@ export async function backfill(
     for (const [id, result] of results) {
       if (result.kind === "later") {
         later.set(id, clock.monotonicMs() + result.retryInMs);
-        if (result.reason === "throttled") resumeAtMs = Math.max(resumeAtMs, clock.monotonicMs() + result.retryInMs);
+        if (result.reason === "throttled" || result.reason === "graph_away")
+          resumeAtMs = Math.max(resumeAtMs, clock.monotonicMs() + result.retryInMs);
         continue;
       }
       later.delete(id);
@@ -98,7 +99,7 @@ export async function backfill(
     for (;;) {
       const leftMs = atMs - clock.monotonicMs();
       if (leftMs <= 0 || signal.aborted) return;
-      report(leftMs);
+      if (leftMs > countdownMs) report(leftMs); // shorter is the budget's pace, and no pause to speak of
       await wait(clock, Math.min(leftMs, countdownMs), signal);
     }
   };

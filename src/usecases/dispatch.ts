@@ -1,3 +1,4 @@
+import { type Lane, lanes } from "../budget/budget.ts";
 import type { ConversationId } from "../domain/ids.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
@@ -52,11 +53,11 @@ export function createDispatcher(
   const known = new Map<ConversationId, number>();
   const inFlight = new Set<Promise<void>>();
 
-  const run = async (ids: readonly ConversationId[]): Promise<void> => {
+  const run = async (ids: readonly ConversationId[], lane: Lane): Promise<void> => {
     const bound = new AbortController();
     const cancelBound = clock.after(windowBoundMs, () => bound.abort());
     const signal = AbortSignal.any([abort, bound.signal]);
-    const results = await enrich(ids, { lane: "live", force: false, signal }).finally(cancelBound);
+    const results = await enrich(ids, { lane, force: false, signal }).finally(cancelBound);
     const byDelay = new Map<number, ConversationId[]>();
     for (const id of ids) known.delete(id);
     for (const [id, result] of results) {
@@ -64,22 +65,22 @@ export function createDispatcher(
       const delayMs = Math.ceil(result.retryInMs / delayStepMs) * delayStepMs;
       byDelay.set(delayMs, [...(byDelay.get(delayMs) ?? []), id]);
     }
-    for (const [delayMs, late] of byDelay) await enqueue(late, delayMs);
+    for (const [delayMs, late] of byDelay) await enqueue(late, delayMs, lane);
   };
 
-  const enqueue = async (ids: readonly ConversationId[], delayMs: number): Promise<void> => {
+  const enqueue = async (ids: readonly ConversationId[], delayMs: number, lane: Lane): Promise<void> => {
     if (known.size > knownMax) return;
     const untilMs = clock.monotonicMs() + delayMs + queuedForMs;
     for (const id of ids) known.set(id, untilMs);
-    await queue.addLookups(ids, delayMs).catch((error: Error) => {
+    await queue.addLookups(ids, delayMs, lane).catch((error: Error) => {
       for (const id of ids) known.delete(id);
       log.warn(`Lookups left to the next sweep: ${error.message}`, context);
     });
   };
 
-  const runWindow = async (ids: readonly ConversationId[]): Promise<void> => {
+  const runWindow = async (ids: readonly ConversationId[], lane: Lane): Promise<void> => {
     try {
-      await run(ids);
+      await run(ids, lane);
     } catch (error) {
       for (const id of ids) known.delete(id);
       log.warn(`Lookups left to the next sweep: ${messageOf(error)}`, context);
@@ -93,7 +94,7 @@ export function createDispatcher(
         waiting.delete(id);
         known.set(id, clock.monotonicMs() + windowBoundMs);
       }
-      const window = runWindow(ids).finally(() => {
+      const window = runWindow(ids, "live").finally(() => {
         inFlight.delete(window);
         fill();
       });
@@ -107,7 +108,7 @@ export function createDispatcher(
       const due = (await lookups.listDue(sweepMax)).filter((id) => !isInHand(id));
       if (due.length > 0) {
         log.debug(`Sweep found ${due.length} lookups that are due`, context);
-        await enqueue(due, 0);
+        await enqueue(due, 0, "refresh"); // a backlog never delays who writes now
       }
     } catch (error) {
       log.warn(`Sweep put off: ${messageOf(error)}`, context);
@@ -119,7 +120,7 @@ export function createDispatcher(
   return {
     /** Starts the queue's worker and the first sweep. */
     start(): void {
-      queue.work(async (ids) => (stopTaking.aborted ? undefined : runWindow(ids)));
+      queue.work(async (ids, lane) => (stopTaking.aborted ? undefined : runWindow(ids, laneOf(lane))));
       void sweep();
     },
     /** Takes up people who are due and whom nobody has in hand. Never rejects. */
@@ -134,7 +135,7 @@ export function createDispatcher(
         if (waiting.size >= waitingMax) overflow.push(id);
         else waiting.add(id);
       }
-      if (overflow.length > 0) void enqueue(overflow, 0);
+      if (overflow.length > 0) void enqueue(overflow, 0, "live");
       fill();
     },
     /** After `stopTaking`: waits for the windows in flight. */
@@ -145,3 +146,6 @@ export function createDispatcher(
 }
 
 const context = "Dispatcher";
+
+/** A job of an older version names none. */
+const laneOf = (name: string): Lane => lanes.find((lane) => lane === name) ?? "refresh";

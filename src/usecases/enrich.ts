@@ -1,9 +1,9 @@
-import type { Budget, Lane } from "../budget/budget.ts";
+import type { Budget, Lane, Throttle } from "../budget/budget.ts";
 import type { ProfileCache } from "../cache/profile-cache.ts";
-import type { Account } from "../domain/account.ts";
+import type { AccountAccess } from "../domain/account.ts";
 import { SyncError } from "../domain/error.ts";
 import type { AccountId, ConversationId } from "../domain/ids.ts";
-import { blockedOutcome, decideOutcome } from "../domain/lookup-outcome.ts";
+import { awayOutcome, blockedOutcome, decideOutcome, lacksName, withUsername } from "../domain/lookup-outcome.ts";
 import {
   type BlockedReason,
   blockedReasons,
@@ -11,20 +11,27 @@ import {
   type LookupAnswer,
   type ProfileOutcome,
 } from "../domain/profile.ts";
+import type { Circuit } from "../graph/circuit.ts";
 import type { GraphClient } from "../graph/graph-client.ts";
 import type { Clock } from "../lib/clock.ts";
 import { passFaultPoint } from "../lib/fault-point.ts";
 import type { Log } from "../lib/log.ts";
 import type { AccountsRepository } from "../repository/accounts.ts";
 import type { LookupsRepository } from "../repository/lookups.ts";
+import { type Asked, judgeAnswers, type VerdictDependencies } from "./account-verdict.ts";
+import { askNames, type NamesDependencies } from "./ask-names.ts";
+import { logOutcome } from "./log-outcome.ts";
 
 export type EnrichDependencies = {
-  lookups: Pick<LookupsRepository, "claimLookups" | "saveOutcomes" | "releaseLookups">;
-  accounts: Pick<AccountsRepository, "getAccess" | "setState">;
+  lookups: Pick<LookupsRepository, "claimLookups" | "saveOutcomes" | "releaseLookups"> &
+    VerdictDependencies["lookups"] &
+    NamesDependencies["lookups"];
+  accounts: Pick<AccountsRepository, "getAccess"> & VerdictDependencies["accounts"];
   cache: Pick<ProfileCache, "getProfiles" | "saveProfiles">;
-  budget: Pick<Budget, "take" | "learn" | "stop" | "giveBack" | "charge">;
-  graph: Pick<GraphClient, "fetchProfiles">;
-  clock: Pick<Clock, "random">;
+  budget: Pick<Budget, "take" | "settle">;
+  graph: Pick<GraphClient, "fetchProfiles" | "fetchUsername">;
+  circuit: Pick<Circuit, "ask" | "note">;
+  clock: Pick<Clock, "random" | "after" | "monotonicMs">;
   log: Log;
 };
 
@@ -67,7 +74,8 @@ export function createEnrich(dependencies: EnrichDependencies) {
     const byAccount = Map.groupBy(taken, (lookup) => lookup.accountId);
     await Promise.all(
       [...byAccount].map(async ([accountId, group]) => {
-        const outcomes = await lookUp(dependencies, accountId, group, options);
+        const { decided: outcomes, putOff, asked } = await lookUp(dependencies, accountId, group, options);
+        for (const { lookup, outcome } of putOff) results.set(lookup.conversationId, outcome);
         passFaultPoint("answered");
         const saved = new Set(await lookups.saveOutcomes(outcomes));
         passFaultPoint("saved");
@@ -75,6 +83,9 @@ export function createEnrich(dependencies: EnrichDependencies) {
           results.set(lookup.conversationId, outcome);
           logOutcome(log, lookup, outcome, saved.has(lookup.conversationId));
         }
+        if (asked === null || !(await judgeAnswers(dependencies, asked))) return;
+        const people = outcomes.filter(({ outcome }) => lacksName(outcome)).map(({ lookup }) => lookup);
+        await askNames(dependencies, { access: asked.access, people }, options);
       }),
     );
     return results;
@@ -83,13 +94,15 @@ export function createEnrich(dependencies: EnrichDependencies) {
 
 type Decided = { lookup: Lookup; outcome: ProfileOutcome };
 
-/** Answers every lookup of one account. */
+/** Answers every lookup of one account. `putOff` are left as they were. */
 async function lookUp(
-  { accounts, cache, budget, graph, clock, lookups, log }: EnrichDependencies,
+  { accounts, cache, budget, graph, circuit, clock, lookups, log }: EnrichDependencies,
   accountId: AccountId,
   group: readonly Lookup[],
   { lane, signal }: EnrichOptions,
-): Promise<Decided[]> {
+): Promise<{ decided: Decided[]; putOff: Decided[]; asked: (Asked & { access: AccountAccess }) | null }> {
+  const putOff: Decided[] = [];
+  const nothing = (decided: Decided[]) => ({ decided, putOff, asked: null });
   const decided: Decided[] = [];
   const cached = await cache.getProfiles(
     accountId,
@@ -101,22 +114,35 @@ async function lookUp(
     if (profile === undefined) asked.push(lookup);
     else decided.push({ lookup, outcome: { kind: "found", profile, source: "cache" } });
   }
-  if (asked.length === 0) return decided;
+  if (asked.length === 0) return nothing(decided);
 
   const entry = await accounts.getAccess(accountId);
   if (entry.kind !== "ready") {
     const reason = entry.kind === "unknown" ? "token_missing" : readBlockedReason(entry.reason);
-    return [...decided, ...asked.map((lookup) => ({ lookup, outcome: blockedOutcome(reason, lookup.attempts, null) }))];
+    return nothing([...decided, ...asked.map((lookup) => block(lookup, reason))]);
   }
   if (signal.aborted) {
     await lookups.releaseLookups(asked);
-    return decided;
+    return nothing(decided);
   }
+  // A probe is one person: the others of an account that rests wait for what it brings.
+  const { probeOf } = entry;
+  if (probeOf !== null)
+    for (const lookup of asked.splice(1)) decided.push(block(lookup, readBlockedReason(probeOf.reason)));
 
-  const { granted, resumeInMs } = budget.take({ accountId, lane, calls: asked.length });
-  for (const lookup of asked.slice(granted)) decided.push({ lookup, outcome: paused(lookup, resumeInMs) });
+  const pass = circuit.ask(entry.access.login, accountId);
+  for (const lookup of asked.splice(pass.calls))
+    decided.push({ lookup, outcome: awayOutcome(lookup.attempts, pass.resumeInMs, clock.random()) });
+  if (asked.length === 0) return nothing(decided);
+
+  const { granted, resumeInMs, grant } = await budget.take({ accountId, lane, calls: asked.length });
+  // The backfill itself asks again for its people: armed, they would be the daemon's to look up, beside who writes now.
+  const waiting = asked.slice(granted);
+  if (lane === "backfill") await lookups.releaseLookups(waiting);
+  const into = lane === "backfill" ? putOff : decided;
+  for (const lookup of waiting) into.push({ lookup, outcome: paused(lookup, resumeInMs) });
   const sent = asked.slice(0, granted);
-  if (sent.length === 0) return decided;
+  if (sent.length === 0) return nothing(decided);
 
   const reply = await graph
     .fetchProfiles(
@@ -129,39 +155,35 @@ async function lookUp(
       if (error instanceof SyncError && error.code === "interrupted") return null;
       throw error;
     });
-  if (reply === null) return decided;
+  if (reply === null) return nothing(decided);
   const { answers, usage, pictureRefused, callsMade } = reply;
+  circuit.note(entry.access.login, answers);
   for (const participantId of pictureRefused)
     log.warn(
       `Picture of participant ${participantId} dropped: its address is not one of Instagram's picture hosts`,
       "InstagramApiService",
     );
-  const over = callsMade - sent.length;
-  if (over < 0) budget.giveBack(accountId, -over);
-  if (over > 0) budget.charge(accountId, lane, over);
-  const pauseMs = stopOnThrottle(budget, accountId, answers.values());
-  // Only a call that was not throttled tells that the pool is open again.
-  if (pauseMs === null) budget.learn(accountId, usage);
-  // One person's missing permission may be about that person; every other reason is the account's.
-  const blocked = [...answers.values()].find(
-    (answer) => answer.kind === "blocked" && answer.reason !== "permission_missing",
-  );
-  if (blocked?.kind === "blocked")
-    await accounts.setState(accountId, stateOf(blocked.reason), blocked.reason, entry.sealedToken);
+  const pauseMs = await budget.settle(grant, { callsMade, usage, throttle: readThrottle(answers.values()) });
   for (const lookup of sent) {
     const answer = answers.get(lookup.participantId) ?? notAnswered;
     const outcome =
       answer.kind === "throttled"
         ? paused(lookup, pauseMs ?? 0, answer)
-        : decideOutcome(answer, lookup.attempts, clock.random());
+        : withUsername(decideOutcome(answer, lookup.attempts, clock.random()), lookup.username);
     decided.push({ lookup, outcome });
   }
   await cache.saveProfiles(
     accountId,
     [...answers.values()].flatMap((answer) => (answer.kind === "found" ? [answer.profile] : [])),
   );
-  return decided;
+  const { access, sealedToken } = entry;
+  return { decided, putOff, asked: { access, accountId, sealedToken, probeOf, answers: [...answers.values()] } };
 }
+
+const block = (lookup: Lookup, reason: BlockedReason): Decided => ({
+  lookup,
+  outcome: blockedOutcome(reason, lookup.attempts, null),
+});
 
 const notAnswered: LookupAnswer = {
   kind: "failed",
@@ -169,20 +191,15 @@ const notAnswered: LookupAnswer = {
   evidence: { httpStatus: null, code: null, subcode: null, fbtraceId: null },
 };
 
-/** Tells the budget once what Instagram named for the whole call. Answers how long the pool rests, in ms; null: it need not. */
-function stopOnThrottle(
-  budget: Pick<Budget, "stop">,
-  accountId: AccountId,
-  answers: Iterable<LookupAnswer>,
-): number | null {
+/** What Instagram named for the whole call; null where nobody was throttled. */
+function readThrottle(answers: Iterable<LookupAnswer>): Throttle | null {
   const throttled = [...answers].filter((answer) => answer.kind === "throttled");
   if (throttled.length === 0) return null;
-  const named = throttled.map((answer) => answer.resumeInMs ?? 0);
-  const longestMs = Math.max(...named);
-  return budget.stop(accountId, {
+  const longestMs = Math.max(...throttled.map((answer) => answer.resumeInMs ?? 0));
+  return {
     scope: throttled.some((answer) => answer.scope === "app") ? "app" : "account",
     resumeInMs: longestMs > 0 ? longestMs : null,
-  });
+  };
 }
 
 function paused(
@@ -194,39 +211,8 @@ function paused(
   return { kind: "later", reason: "throttled", attempts, retryInMs: resumeInMs, evidence: answer?.evidence ?? null };
 }
 
-const stateOf = (reason: BlockedReason): Account["state"] => (reason === "token_dead" ? "reauth_required" : "paused");
-
 function readBlockedReason(reason: string | null): BlockedReason {
   return blockedReasons.find((known) => known === reason) ?? "token_dead";
 }
 
 const attempting = (id: ConversationId) => `Attempting to enrich participant profile for conversation ${id}`;
-
-function logOutcome(
-  log: Log,
-  { conversationId, participantId, accountId }: Lookup,
-  outcome: ProfileOutcome,
-  saved: boolean,
-) {
-  if (outcome.kind === "found") {
-    if (saved)
-      log.log(
-        `Successfully enriched conversation ${conversationId} with participant profile data`,
-        "ConversationService",
-        {
-          source: outcome.source,
-        },
-      );
-    return;
-  }
-  const { reason, evidence } = outcome;
-  log.warn(`Failed to fetch profile for participant ${participantId}: ${reason}`, "InstagramApiService", {
-    accountId,
-    ...evidence,
-    retryInMs: outcome.retryInMs,
-  });
-  if (reason === "bad_request")
-    log.error("Instagram does not know a field that was asked for: this is a bug", "InstagramApiService", {
-      ...evidence,
-    });
-}

@@ -61,7 +61,7 @@ const add = ["accounts", "add", "--instagram-id", "17841400000000001", "--login"
 const refused: [string[], string][] = [
   [[], "no command was given"],
   [["bakfill"], "unknown command 'bakfill', did you mean backfill? (accepted: social-sync <serve|backfill|"],
-  [["accounts"], "no command was given (accepted: social-sync accounts <add|list|show|remove>)"],
+  [["accounts"], "no command was given (accepted: social-sync accounts <add|list|show|check|remove>)"],
   [["accounts", "ad"], "unknown command 'ad', did you mean add?"],
   [["--jsn"], "unknown option --jsn"],
   [

@@ -71,6 +71,8 @@ const account = (id: string, ownId: string, username: string | null): Account =>
   username,
   state: "active",
   stateReason: null,
+  stateSinceMs: 0,
+  stateUntilMs: null,
   tokenSavedAtMs: 0,
   tokenExpiresAtMs: null,
 });

@@ -7,14 +7,15 @@ import {
   parseConversationId,
   parseParticipantId,
 } from "../../src/domain/ids.ts";
+import { backOffMs, decideOutcome } from "../../src/domain/lookup-outcome.ts";
 import {
   attemptsMax,
-  backOffMs,
-  decideOutcome,
   failedRetryMs,
   goneRetryMs,
+  missingAgainMs,
+  permissionRetryMs,
   unavailableRetryMs,
-} from "../../src/domain/lookup-outcome.ts";
+} from "../../src/domain/lookup-rules.ts";
 import {
   absentReasons,
   blockedReasons,
@@ -35,7 +36,9 @@ describe("decideOutcome()", () => {
 
   test.each(blockedReasons)("%s parks the person until the account changes, and spends no attempt", (reason) => {
     const outcome = decideOutcome({ kind: "blocked", reason, evidence }, 2, 0.5);
-    expect(outcome).toMatchObject({ kind: "absent", status: "account_blocked", attempts: 2, retryInMs: null });
+    // What is missing for one person may be that person's own: it is asked again by itself.
+    const retryInMs = reason === "permission_missing" ? permissionRetryMs : null;
+    expect(outcome).toMatchObject({ kind: "absent", status: "account_blocked", attempts: 2, retryInMs });
   });
 
   test.each(failureReasons)("%s ends after at most three attempts", (reason) => {
@@ -46,7 +49,7 @@ describe("decideOutcome()", () => {
       expect(outcome).toMatchObject({ attempts: attempts + 1, reason });
       seen.push(outcome.kind);
     }
-    const expected = { bad_request: 1, missing_or_forbidden: 2 }[reason as string] ?? attemptsMax;
+    const expected = { bad_request: 1, missing_or_forbidden: 1 }[reason as string] ?? attemptsMax;
     expect(seen).toHaveLength(expected);
   });
 
@@ -59,6 +62,13 @@ describe("decideOutcome()", () => {
       status: "failed",
       retryInMs: null,
     });
+  });
+
+  test("missing or forbidden stands as an answer until it is asked once more, minutes later", () => {
+    const answer: LookupAnswer = { kind: "failed", reason: "missing_or_forbidden", evidence };
+    const stands = { kind: "absent", status: "not_found" };
+    expect(decideOutcome(answer, 0, 1)).toMatchObject({ ...stands, attempts: 1, retryInMs: missingAgainMs });
+    expect(decideOutcome(answer, 1, 1)).toMatchObject({ ...stands, attempts: 2, retryInMs: goneRetryMs });
   });
 
   test("a limit spends no attempt and waits at least as long as Instagram named", () => {

@@ -109,6 +109,11 @@ describe("fetchProfiles() with a Page's token", () => {
     ["a bare string", "OK", Array(3).fill("failed bad_answer")],
     ["an object", { data: [] }, Array(3).fill("failed bad_answer")],
     ["null", null, Array(3).fill("failed bad_answer")],
+    [
+      "an item's own throttle code, whatever its status",
+      [a, errorItem(400, 80006), errorItem(403, 4)],
+      ["found", "throttled account", "throttled app"],
+    ],
     ["an outer throttle", { error: { code: 4 } }, Array(3).fill("throttled app")],
     ["an outer dead token", { error: { code: 190 } }, Array(3).fill("blocked token_dead")],
     ["an outer 100", { error: { code: 100 } }, Array(3).fill("blocked proof_refused")],

@@ -158,7 +158,7 @@ describe("one conversation", () => {
     await using server = openTestServer({
       requestEnrichment: async (id) => {
         asked.push(id);
-        return "accepted";
+        return { kind: "accepted" };
       },
     });
     const answer = await server.ask("POST", `${path}/${knownId}/enrich`, { body: "ignored" });

@@ -129,7 +129,7 @@ describe("the dashboard", () => {
       ],
       requestEnrichment: async (id) => {
         asked.push(id);
-        return "accepted";
+        return { kind: "accepted" };
       },
     });
     conversations = crowd(server.url);

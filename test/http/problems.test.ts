@@ -59,6 +59,8 @@ describe("trouble inside", () => {
     ["GET", conversation],
     ["GET", `${conversation}/messages`],
     ["POST", `${conversation}/enrich`],
+    ["GET", `${conversation}/explain`],
+    ["GET", "/accounts"],
     ["GET", "/health/ready"],
     ["HEAD", "/health/ready"],
     ["GET", "/metrics"],
@@ -75,6 +77,8 @@ describe("trouble inside", () => {
       getConversation: reject,
       listMessages: reject,
       requestEnrichment: reject,
+      explain: reject,
+      checkAccounts: reject,
       health: reject,
       metrics: reject,
     };

@@ -19,6 +19,8 @@ export const emptyDependencies: HttpDependencies = {
   getConversation: async () => null,
   listMessages: async () => [],
   requestEnrichment: async () => null,
+  explain: async () => null,
+  checkAccounts: async () => [],
   health: async () => ({ ready: true, checks: [] }),
   metrics: async () => "# HELP nothing Nothing.\n",
   version: "1.2.3",

@@ -40,8 +40,8 @@ describe("openLookupQueue()", () => {
         const out = await runQueue(
           folder,
           `const seen = [];
-        queue.work(async (part) => { seen.push(part.length); });
-        await queue.addLookups(ids(120), 0);
+        queue.work(async (part, lane) => { if (lane === "live") seen.push(part.length); });
+        await queue.addLookups(ids(120), 0, "live");
         while (seen.reduce((a, b) => a + b, 0) < 120) await Bun.sleep(5);
         await queue[Symbol.asyncDispose]();
         say(seen.sort((a, b) => b - a));`,
@@ -59,7 +59,7 @@ describe("openLookupQueue()", () => {
           folder,
           `const start = performance.now(); let at = 0;
         queue.work(async () => { at = performance.now() - start; });
-        await queue.addLookups(ids(1), 600);
+        await queue.addLookups(ids(1), 600, "live");
         while (at === 0) await Bun.sleep(5);
         await queue[Symbol.asyncDispose]();
         say(at);`,
@@ -73,7 +73,7 @@ describe("openLookupQueue()", () => {
     "keeps jobs over kill -9 and hands them over after the restart",
     () =>
       inFolder(async (folder) => {
-        await runQueue(folder, `await queue.addLookups(ids(70), 0); process.kill(process.pid, "SIGKILL");`);
+        await runQueue(folder, `await queue.addLookups(ids(70), 0, "live"); process.kill(process.pid, "SIGKILL");`);
         const out = await runQueue(
           folder,
           `const seen = new Set();
@@ -96,7 +96,7 @@ describe("openLookupQueue()", () => {
           folder,
           `let calls = 0;
         queue.work(async () => { calls += 1; throw new Error("database away"); });
-        await queue.addLookups(ids(1), 0);
+        await queue.addLookups(ids(1), 0, "live");
         await Bun.sleep(500);
         const depth = await queue.depth();
         await queue[Symbol.asyncDispose]();
@@ -114,7 +114,7 @@ describe("openLookupQueue()", () => {
         const out = await runQueue(
           folder,
           `queue.work(() => new Promise(() => {}));
-        await queue.addLookups(ids(1), 0);
+        await queue.addLookups(ids(1), 0, "live");
         await Bun.sleep(200);
         const start = performance.now();
         await queue[Symbol.asyncDispose]();

@@ -13,8 +13,8 @@ describe("createConversationsRepository() on a filled table", async () => {
   afterAll(() => db[Symbol.asyncDispose]());
   // Ten accounts; every tenth person has no profile; many share a moment, so that the key's second half matters.
   await db.database.query(
-    `insert into conversations (account_id, participant_platform_id, last_message_at, profile_status, status, next_attempt_at)
-     select 'a' || n % 10, 'p' || n, to_timestamp(1760000000 + n / 7), case when n % 10 = 3 then 'pending' else 'complete' end,
+    `insert into conversations (account_id, participant_platform_id, last_message_at, last_inbound_at, profile_status, status, next_attempt_at)
+     select 'a' || n % 10, 'p' || n, to_timestamp(1760000000 + n / 7), now(), case when n % 10 = 3 then 'pending' else 'complete' end,
        case when n % 100 = 0 then 'archived' else 'active' end, case when n % 1000 = 3 then now() end
      from generate_series(1, ${rowsMade}) n`,
     [],

@@ -4,6 +4,7 @@ import { openProfileCache } from "../../src/cache/profile-cache.ts";
 import type { Login } from "../../src/domain/account.ts";
 import { type AccountId, type ParticipantId, parseAccountId } from "../../src/domain/ids.ts";
 import type { Evidence, LookupAnswer } from "../../src/domain/profile.ts";
+import { createCircuit } from "../../src/graph/circuit.ts";
 import { type BackfillProgress, backfill } from "../../src/usecases/backfill.ts";
 import { createEnrich, type EnrichDependencies } from "../../src/usecases/enrich.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
@@ -48,6 +49,7 @@ describe("backfill()", async () => {
     const calls: { accountId: string; token: string; ids: readonly ParticipantId[] }[] = [];
     const times = new Map<ParticipantId, number>();
     const graph: EnrichDependencies["graph"] = {
+      fetchUsername: async () => ({ kind: "unknown" }),
       async fetchProfiles(access, ids) {
         calls.push({ accountId: access.id, token: access.token, ids });
         const nth = (id: ParticipantId) => {
@@ -74,6 +76,7 @@ describe("backfill()", async () => {
       cache,
       budget,
       graph,
+      circuit: createCircuit({ clock: chance, log }),
       clock: chance,
       log,
     });
@@ -112,7 +115,7 @@ describe("backfill()", async () => {
       await db.database.query("update conversations set profile_status = 'pending', fetched_at = null", [], "reset");
       const { run, calls, messages } = await makeRun((id) => found(id));
       const report = await run(batchSize);
-      expect(calls.map((call) => call.ids.length).sort((a, b) => b - a)).toEqual([...Array(10).fill(50), 20]);
+      expect(calls.map((call) => call.ids.length).sort((a, b) => b - a)).toEqual([...Array(9).fill(50), 49, 20, 1]); // the very first call goes alone
       expect(report).toMatchObject({ total: 520, done: 520, successful: 520, errors: 0, interrupted: false });
       expect(messages()).toContain(
         `Starting backfill job for account shop-1 with batch size ${batchSize} (job: ${report.runId})`,

@@ -41,20 +41,22 @@ function make(
 ) {
   const windows: number[] = [];
   const signals: AbortSignal[] = [];
-  const queued: { ids: readonly ConversationId[]; delayMs: number }[] = [];
+  const queued: { ids: readonly ConversationId[]; delayMs: number; lane: string }[] = [];
+  const lanes: string[] = [];
   const stop = new AbortController();
   const recorded = createRecordingLog();
-  let handle: (ids: readonly ConversationId[]) => Promise<void> = async () => {};
+  let handle: (ids: readonly ConversationId[], lane: string) => Promise<void> = async () => {};
   const dispatcher = createDispatcher(
     {
-      enrich: async (asked, { signal }) => {
+      enrich: async (asked, { signal, lane }) => {
+        lanes.push(lane);
         windows.push(asked.length);
         signals.push(signal);
         return new Map(await Promise.all(asked.map(async (id) => [id, await enrichOne(id)] as const)));
       },
       queue: {
         depth: async () => depth,
-        addLookups: async (asked, delayMs) => void queued.push({ ids: asked, delayMs }),
+        addLookups: async (asked, delayMs, lane) => void queued.push({ ids: asked, delayMs, lane }),
         work: (given) => {
           handle = given;
         },
@@ -65,7 +67,16 @@ function make(
     },
     { stopTaking: stop.signal, abort: stop.signal },
   );
-  return { dispatcher, windows, signals, queued, stop, work: (asked: ConversationId[]) => handle(asked), ...recorded };
+  return {
+    dispatcher,
+    windows,
+    signals,
+    queued,
+    stop,
+    lanes,
+    work: (asked: ConversationId[], lane = "live") => handle(asked, lane),
+    ...recorded,
+  };
 }
 
 describe("createDispatcher()", () => {
@@ -111,7 +122,7 @@ describe("createDispatcher()", () => {
     const { dispatcher, queued } = make(() => later(3_900));
     dispatcher.wake([idOf(1)]);
     await dispatcher.settle();
-    expect(queued).toEqual([{ ids: [idOf(1)], delayMs: 4_000 }]);
+    expect(queued).toEqual([{ ids: [idOf(1)], delayMs: 4_000, lane: "live" }]);
   });
 
   test("the sweep at the start takes up whom queue and memory lost, once", async () => {
@@ -121,9 +132,27 @@ describe("createDispatcher()", () => {
     );
     dispatcher.start();
     await Bun.sleep(10);
-    expect(queued).toEqual([{ ids: ids(3), delayMs: 0 }]);
+    expect(queued).toEqual([{ ids: ids(3), delayMs: 0, lane: "refresh" }]);
     await work(ids(3));
     expect(windows).toEqual([3]);
+    stop.abort();
+    await dispatcher.settle();
+  });
+
+  test("a backlog goes behind who writes now, and stays there at its second attempt", async () => {
+    const { dispatcher, queued, work, lanes, stop } = make(
+      () => later(1_000),
+      () => ids(3),
+    );
+    dispatcher.start();
+    await Bun.sleep(10);
+    await work(ids(3), queued[0]?.lane);
+    dispatcher.wake([idOf(4)]);
+    await dispatcher.settle();
+    expect(lanes).toEqual(["refresh", "live"]);
+    expect(queued.slice(1).map(({ lane }) => lane)).toEqual(["refresh", "live"]);
+    await work(ids(1), "a name of another version");
+    expect(lanes.at(-1)).toBe("refresh");
     stop.abort();
     await dispatcher.settle();
   });
@@ -141,8 +170,8 @@ describe("createDispatcher()", () => {
     virtual.ms += queuedForMs;
     await dispatcher.sweep();
     expect(queued).toEqual([
-      { ids: ids(2), delayMs: 0 },
-      { ids: ids(2), delayMs: 0 },
+      { ids: ids(2), delayMs: 0, lane: "refresh" },
+      { ids: ids(2), delayMs: 0, lane: "refresh" },
     ]);
     stop.abort();
     await dispatcher.settle();

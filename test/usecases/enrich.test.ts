@@ -10,10 +10,12 @@ import {
   parseAccountId,
   parseParticipantId,
 } from "../../src/domain/ids.ts";
-import { attemptsMax } from "../../src/domain/lookup-outcome.ts";
+import { attemptsMax } from "../../src/domain/lookup-rules.ts";
 import type { Evidence, LookupAnswer, Profile } from "../../src/domain/profile.ts";
+import { createCircuit, probeEveryMs } from "../../src/graph/circuit.ts";
 import { createEnrich, type EnrichDependencies } from "../../src/usecases/enrich.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
+import { createFakeClock } from "../budget/fake-clock.ts";
 import { createRecordingLog, openTestRepositories, systemClock } from "../support/test-repositories.ts";
 import { account, delivery, echo, inbound, secondAccount } from "../support/webhook-bodies.ts";
 
@@ -42,6 +44,7 @@ describe("enrich()", async () => {
   let answer: (id: ParticipantId, access: AccountAccess) => LookupAnswer | Promise<LookupAnswer>;
   let asked: { ids: readonly ParticipantId[]; access: AccountAccess }[] = [];
   const graph: EnrichDependencies["graph"] = {
+    fetchUsername: async () => ({ kind: "unknown" }),
     async fetchProfiles(access, ids) {
       asked.push({ ids, access });
       const answers = new Map<ParticipantId, LookupAnswer>();
@@ -66,6 +69,7 @@ describe("enrich()", async () => {
       cache,
       budget,
       graph,
+      circuit: createCircuit({ clock: systemClock, log: recorded.log }),
       clock: systemClock,
       log: recorded.log,
       ...over,
@@ -304,6 +308,37 @@ describe("enrich()", async () => {
     const { participant_username, unread_count, last_message_at } = await row("111");
     expect([participant_username, unread_count]).toEqual(["user_111", 2]);
     expect(last_message_at).toEqual(new Date(1_762_000_010_000));
+  });
+
+  test("a Graph that fails of itself is left alone: nobody's attempt is spent, one person is asked as a probe", async () => {
+    const clock = createFakeClock();
+    const recorded = createRecordingLog();
+    const { enrich } = await make({ circuit: createCircuit({ clock, log: recorded.log }) });
+    const people = Array.from({ length: 8 }, (_, n) => String(100 + n));
+    await write(people.map((person) => inbound(person, `m${person}`, 1_762_000_000_000)));
+    answer = () => ({ kind: "failed", reason: "server_error", evidence: { ...evidence, httpStatus: 503 } });
+    for (const person of people.slice(0, 5)) await enrich([idOf(person)], live);
+    expect(asked).toHaveLength(5);
+    const waiting = await enrich(
+      people.slice(5).map((person) => idOf(person)),
+      live,
+    );
+    expect(asked).toHaveLength(5);
+    expect(waiting.get(idOf("105"))).toMatchObject({ kind: "later", reason: "graph_away", attempts: 0 });
+    expect(await row("106")).toMatchObject({ profile_status: "pending", reason_code: "graph_away", attempts: 0 });
+    clock.advance(probeEveryMs);
+    answer = found;
+    await enrich(
+      people.slice(5).map((person) => idOf(person)),
+      { ...live, force: true },
+    );
+    expect(asked.at(-1)?.ids).toHaveLength(1);
+    await enrich(
+      people.slice(5).map((person) => idOf(person)),
+      { ...live, force: true },
+    );
+    expect(asked.at(-1)?.ids).toHaveLength(2); // the one who was the probe comes from the cache
+    expect(await row("107")).toMatchObject({ profile_status: "complete", reason_code: null });
   });
 
   test("told to stop, it gives its leases back", async () => {

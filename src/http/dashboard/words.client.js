@@ -36,6 +36,7 @@ const reasonWords = {
   bad_request: "Instagram did not understand the question",
   unknown_code: "Instagram gave a code that is not known",
   throttled: "waiting for Instagram's limit",
+  graph_away: "Instagram's servers fail; asked again soon",
 };
 
 export function profileWords({ status, reason }) {

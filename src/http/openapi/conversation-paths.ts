@@ -69,7 +69,29 @@ export const conversationPaths: OpenApiPaths = {
       summary: "Look the person up again",
       description: "Answers at once; the lookup follows in the background, within Instagram's limits.",
       parameters: [id],
-      responses: { "202": answered("Taken.", json, refTo("Accepted")), "404": answerOf("NotFound") },
+      responses: {
+        "202": answered("Taken.", json, refTo("Accepted")),
+        "404": answerOf("NotFound"),
+        "409": answerOf("Conflict"),
+        "429": answerOf("Limited"),
+      },
+    }),
+  },
+  "/messaging/conversations/{id}/explain": {
+    get: operation({
+      operationId: "explainConversation",
+      summary: "Tell why the profile looks as it does, and what happens next",
+      description: "In sentences for people; `social-sync explain` prints the same.",
+      parameters: [id],
+      responses: { "200": answered("The story.", json, refTo("Story")), "404": answerOf("NotFound") },
+    }),
+  },
+  "/accounts": {
+    get: operation({
+      operationId: "listAccounts",
+      summary: "List the accounts and what keeps them from looking people up",
+      description: "All of them; there are no pages. Never a token.",
+      responses: { "200": answered("Every account.", json, refTo("AccountList")) },
     }),
   },
 };

@@ -18,7 +18,7 @@ export function buildOpenApi(version: string): OpenApiDocument {
     },
     servers: [{ url: "/" }],
     tags: [
-      { name: "conversations", description: "Who is talking, and what was said." },
+      { name: "conversations", description: "Who is talking, what was said, and how the accounts stand." },
       { name: "webhook", description: "What Instagram calls." },
       { name: "service", description: "Health, pages and this description." },
     ],

@@ -35,6 +35,8 @@ export const responses = {
       schema: { type: "string", minLength: 3 },
     },
   }),
+  Conflict: problem("It cannot be done until something changes; `detail` says what."),
+  Limited: problem("Instagram's limit is reached; `detail` says until when.", retryAfter),
   TooLarge: problem("The body is over the cap (4 MiB). Cut before it is read, the answer comes without a body."),
   TooSlow: problem("The body took too long to arrive. The connection is closed."),
   Internal: problem("A bug of ours. Says nothing about its inside; the server's log does."),

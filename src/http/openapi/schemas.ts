@@ -1,16 +1,8 @@
 import { conversationStatuses } from "../../domain/conversation.ts";
-import { absentReasons, blockedReasons, failureReasons, profileStatuses } from "../../domain/profile.ts";
+import { absentReasons, blockedReasons, failureReasons, pauseReasons, profileStatuses } from "../../domain/profile.ts";
+import { accountSchemas } from "./account-schemas.ts";
+import { closed, textOrNull, time, timeOrNull, wholeNumber } from "./closed-schema.ts";
 import type { JsonSchema } from "./openapi-document.ts";
-
-/** An object of which every key is there and no other: what is described is exactly what is sent. */
-function closed(description: string, properties: Readonly<Record<string, JsonSchema>>): JsonSchema {
-  return { type: "object", description, properties, required: Object.keys(properties), additionalProperties: false };
-}
-
-const time = { type: "string", format: "date-time" };
-const timeOrNull = { type: ["string", "null"], format: "date-time" };
-const textOrNull = { type: ["string", "null"] };
-const wholeNumber = { type: "integer", minimum: 0 };
 
 export function refTo(schema: keyof typeof schemas): JsonSchema {
   return { $ref: `#/components/schemas/${schema}` };
@@ -32,7 +24,7 @@ export const schemas = {
     reason: {
       ...textOrNull,
       description: "Why there is no (full) profile, as a code; null where nothing is amiss.",
-      examples: [...absentReasons, ...blockedReasons, ...failureReasons, "throttled"],
+      examples: [...absentReasons, ...blockedReasons, ...failureReasons, ...pauseReasons],
     },
     fetchedAt: { ...timeOrNull, description: "When Instagram last described the person." },
     pictureExpiresAt: { ...timeOrNull, description: "When the picture's address stops working." },
@@ -75,6 +67,7 @@ export const schemas = {
     data: { type: "array", items: { $ref: "#/components/schemas/Message" } },
     nextCursor,
   }),
+  ...accountSchemas,
   Accepted: closed("The lookup will be made as soon as Instagram's limits allow.", {
     status: { type: "string", const: "accepted" },
   }),

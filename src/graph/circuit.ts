@@ -1,0 +1,100 @@
+import type { Login } from "../domain/account.ts";
+import type { AccountId } from "../domain/ids.ts";
+import type { LookupAnswer } from "../domain/profile.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Log } from "../lib/log.ts";
+
+/**
+ * Calls in a row that brought nothing but Graph's own failures, about at least so many different people, after which a
+ * host is left alone. One person whom Graph always fails on (code 2 may be a block, meta-platform.md §3.4) is not enough.
+ */
+export const failedCallsMax = 5;
+export const failedPeopleMin = 5;
+/** While a host is left alone, one person an account is asked so often. */
+export const probeEveryMs = 30_000;
+
+export type CircuitState = {
+  /** Since when the host has been left alone (wall time, ms); null: it answers. */
+  readonly failingSinceMs: number | null;
+};
+
+export type Circuit = ReturnType<typeof createCircuit>;
+
+type Host = {
+  failedCalls: number;
+  /** The first few people of those calls. */
+  readonly people: Set<string>;
+  failingSinceMs: number | null;
+  openedAtMs: number;
+  /** When each account's last probe went (monotonic ms). An entry an account that somebody added. */
+  readonly probedAtMs: Map<AccountId, number>;
+};
+
+const graphsOwn: readonly string[] = ["server_error", "timeout", "network"];
+
+/**
+ * Leaves a host of Graph's alone while it fails of itself: 5xx, time-outs, code 1 and 2, no connection. Errors about
+ * people, tokens and limits are answers, and tell that it works. Synchronous, so that two callers never share a probe.
+ */
+export function createCircuit({
+  clock,
+  log,
+}: {
+  clock: Pick<Clock, "monotonicMs" | "nowMs">;
+  log: Pick<Log, "log" | "error">;
+}) {
+  const hosts: Readonly<Record<Login, Host>> = { instagram: createHost(), facebook: createHost() };
+
+  return {
+    /** How many calls may go for the account: all, none, or one as a probe, which counts as taken. */
+    ask(login: Login, accountId: AccountId): { readonly calls: number; readonly resumeInMs: number } {
+      const host = hosts[login];
+      if (host.failingSinceMs === null) return { calls: Number.POSITIVE_INFINITY, resumeInMs: 0 };
+      const nowMs = clock.monotonicMs();
+      const leftMs = (host.probedAtMs.get(accountId) ?? host.openedAtMs) + probeEveryMs - nowMs;
+      if (leftMs > 0) return { calls: 0, resumeInMs: Math.ceil(leftMs) };
+      host.probedAtMs.set(accountId, nowMs);
+      return { calls: 1, resumeInMs: probeEveryMs };
+    },
+
+    /** Notes what one call, or one round of calls, brought, by person. */
+    note(login: Login, answers: ReadonlyMap<string, LookupAnswer>): void {
+      const host = hosts[login];
+      // What was held back tells nothing: it follows from the other answers.
+      const told = [...answers].filter(([, answer]) => answer.kind !== "failed" || answer.reason !== "not_answered");
+      if (told.length === 0) return;
+      if (told.some(([, answer]) => answer.kind !== "failed" || !graphsOwn.includes(answer.reason))) {
+        if (host.failingSinceMs !== null) log.log(`Instagram answers again at ${hostNames[login]}`, context);
+        host.failedCalls = 0;
+        host.people.clear();
+        host.failingSinceMs = null;
+        host.probedAtMs.clear();
+        return;
+      }
+      if (host.failingSinceMs !== null) return;
+      host.failedCalls += 1;
+      for (const [id] of told) if (host.people.size < failedPeopleMin) host.people.add(id);
+      if (host.failedCalls < failedCallsMax || host.people.size < failedPeopleMin) return;
+      host.failingSinceMs = clock.nowMs();
+      host.openedAtMs = clock.monotonicMs();
+      log.error(
+        `Instagram fails at ${hostNames[login]}: one person an account is asked every 30 s until it answers`,
+        context,
+      );
+    },
+
+    state: (login: Login): CircuitState => ({ failingSinceMs: hosts[login].failingSinceMs }),
+  };
+}
+
+/** What Meta calls the two hosts; the settings may name others. */
+export const hostNames: Readonly<Record<Login, string>> = {
+  instagram: "graph.instagram.com",
+  facebook: "graph.facebook.com",
+};
+
+function createHost(): Host {
+  return { failedCalls: 0, people: new Set(), failingSinceMs: null, openedAtMs: 0, probedAtMs: new Map() };
+}
+
+const context = "GraphCircuit";

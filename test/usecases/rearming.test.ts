@@ -1,0 +1,98 @@
+/** The table of transitions and the statements that carry it out are two hands: here they are held together. */
+import { afterAll, beforeEach, describe, expect, test } from "bun:test";
+import {
+  type AccountId,
+  conversationIdOf,
+  type ParticipantId,
+  parseAccountId,
+  parseParticipantId,
+} from "../../src/domain/ids.ts";
+import { lookupRules } from "../../src/domain/lookup-rules.ts";
+import type { PauseReason, ReasonCode } from "../../src/domain/profile.ts";
+import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
+import { openTestRepositories } from "../support/test-repositories.ts";
+import { account, delivery, echo, inbound, itemOf } from "../support/webhook-bodies.ts";
+
+const accountId = parseAccountId(account) as AccountId;
+const id = conversationIdOf(accountId, parseParticipantId("111") as ParticipantId);
+const ruled = Object.entries(lookupRules) as [Exclude<ReasonCode, PauseReason>, (typeof lookupRules)["gone"]][];
+
+describe("what asks for a person again", async () => {
+  const db = await openTestRepositories();
+  afterAll(() => db[Symbol.asyncDispose]());
+  const write = (items: Record<string, unknown>[]) =>
+    db.events.saveEvents(parseWebhook(delivery(items), Date.now()).events, 5_000);
+  const addAccount = () =>
+    db.accounts.saveAccount({
+      ...{ id: accountId, ownId: "shop", login: "instagram", pageId: null, appScopedId: null, username: null },
+      ...{ token: "IGAAtoken", tokenExpiresAtMs: null },
+    });
+  const isDue = async () => (await db.lookups.listDue(5)).includes(id);
+  /** The person after their question ended with `reason`. */
+  const end = async (reason: Exclude<ReasonCode, PauseReason>) => {
+    await db.empty();
+    await addAccount();
+    await write([inbound("111", "m1", 1_762_000_000_000)]);
+    const [claim] = await db.lookups.claimLookups([id], false);
+    if (claim?.kind !== "taken") throw new Error("not taken");
+    const { status, rearmAfterMs: retryInMs } = lookupRules[reason];
+    const outcome = { kind: "absent", status, reason, attempts: 3, retryInMs, evidence: null } as const;
+    await db.lookups.saveOutcomes([{ lookup: claim.lookup, outcome }]);
+    expect(await isDue()).toBe(false);
+  };
+
+  beforeEach(() => db.empty());
+
+  test.each(ruled)("%s: the table's events and its time, and no others", async (reason, rule) => {
+    await end(reason);
+    await write([inbound("111", "m2", 1_762_000_001_000)]);
+    expect({ by: "message", due: await isDue() }).toEqual({ by: "message", due: rule.rearmedBy.includes("message") });
+    await end(reason);
+    const missing = await db.conversations.listMissingProfiles(accountId, null, 5);
+    expect({ by: "backfill", due: missing.length === 1 }).toEqual({
+      by: "backfill",
+      due: rule.rearmedBy.includes("backfill"),
+    });
+    expect(await db.conversations.countMissingProfiles(accountId)).toBe(missing.length);
+    await addAccount();
+    expect({ by: "token", due: await isDue() }).toEqual({ by: "token", due: rule.rearmedBy.includes("token") });
+    await end(reason);
+    await db.conversations.armLookup(id);
+    expect({ by: "request", due: await isDue() }).toEqual({ by: "request", due: rule.rearmedBy.includes("request") });
+    await end(reason);
+    const [row] = await db.rows("conversations", "id");
+    const inMs = row?.next_attempt_at instanceof Date ? row.next_attempt_at.getTime() - Date.now() : null;
+    if (rule.rearmAfterMs === null) expect(inMs).toBeNull();
+    else expect(Math.abs((inMs ?? 0) - rule.rearmAfterMs)).toBeLessThan(60_000);
+  });
+
+  test("a tap on an icebreaker or the menu is a message; what the account says is none", async () => {
+    await end("no_consent");
+    await write([echo("111", "e1", 1_762_000_002_000)]);
+    expect(await isDue()).toBe(false);
+    await write([itemOf("111", 1_762_000_003_000, { postback: { mid: "p1", title: "Start", payload: "START" } })]);
+    expect(await isDue()).toBe(true);
+  });
+
+  test("somebody who was only written to is looked up by nothing until they write", async () => {
+    await addAccount();
+    await write([echo("111", "e1", 1_762_000_000_000)]);
+    await db.conversations.armLookup(id);
+    await addAccount();
+    expect(await isDue()).toBe(false);
+    expect(await db.conversations.listMissingProfiles(accountId, null, 5)).toEqual([]);
+    expect(await db.lookups.claimLookups([id], true)).toMatchObject([{ kind: "done" }]);
+    await write([inbound("111", "m1", 1_762_000_001_000)]);
+    expect(await isDue()).toBe(true);
+  });
+
+  test("the account's notes to itself and the dashboard's dummies are looked up by nothing", async () => {
+    await addAccount();
+    const self = itemOf("777", 1, { message: { mid: "s1", text: "note", is_echo: true, is_self: true } });
+    await write([{ ...self, sender: { id: account }, recipient: { id: "777" } }]);
+    await write([inbound("12334", "random_mid", 1_762_000_000_000)]);
+    await db.database.query("update conversations set last_inbound_at = now()", [], "as if they had written");
+    for (const row of await db.rows("conversations", "id")) await db.conversations.armLookup(row.id as typeof id);
+    expect(await db.lookups.listDue(5)).toEqual([]);
+  });
+});
