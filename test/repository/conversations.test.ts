@@ -81,7 +81,8 @@ describe("createConversationsRepository() on a filled table", async () => {
     ["list-missing-profiles.sql", ["'a3'", "1760002000000", "'a1_p1'", "1000"]],
     ["list-due-lookups.sql", ["100"]],
     ["get-conversation.sql", ["'a3_p3'"]],
-    ["claim-lookups.sql", [`'["a3_p3","a3_p13"]'`, "60000", "false"]],
+    ["claim-lookups.sql", [`'["a3_p3","a3_p13"]'`, "60000", "false", "'a-folder'"]],
+    ["release-owned-lookups.sql", ["'a-folder'"]],
   ])("%s reads by an index, not by scanning the table", async (name, values) => {
     const text = await Bun.file(`${import.meta.dir}/../../sql/queries/${name}`).text();
     // Plans as the server makes them for a prepared statement: parameters unknown, then the generic plan.
