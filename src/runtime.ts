@@ -78,7 +78,8 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
   const rules = { windowMs: config.rateWindowMs, ceiling };
   const [url, timeoutMs] = [config.redisUrl, config.redisTimeoutMs];
   const ledger = url === null ? null : opening.use(await openRedisLedger({ ...rules, url, timeoutMs, clock }));
-  const countDaemons = () => daemons.countAlive(aliveWithinMs);
+  // A command says nothing of itself to Postgres: it is one more than those who do.
+  const countDaemons = async () => (await daemons.countAlive(aliveWithinMs)) + (role === "command" ? 1 : 0);
   const shared = ledger === null ? null : { ledger, countDaemons };
   const budget = opening.use(createBudget({ ...rules, ceilingPerWindow: ceiling, clock, shared, log }));
   const graph = createGraphClient({ ...config.graph, appSecrets: config.appSecrets, clock, log });

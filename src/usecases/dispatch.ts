@@ -1,4 +1,4 @@
-import { type Lane, lanes } from "../budget/budget.ts";
+import type { Lane } from "../budget/budget.ts";
 import type { ConversationId } from "../domain/ids.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
@@ -148,4 +148,4 @@ export function createDispatcher(
 const context = "Dispatcher";
 
 /** A job of an older version names none. */
-const laneOf = (name: string): Lane => lanes.find((lane) => lane === name) ?? "refresh";
+const laneOf = (name: string): Lane => (name === "live" ? "live" : "refresh");
