@@ -5,6 +5,7 @@ import {
   feelShare,
   feelShareAt98,
   feelShareAt99,
+  firstAnswerMsMax,
   flightMsOf,
   freeShare,
   laneWaitShare,
@@ -57,6 +58,8 @@ export function createPool(windowMs: number) {
   /** Calls of throttled answers, and until when some of them stand in the log: Instagram may have counted none of them. */
   let doubt = { calls: 0, untilMs: Number.NEGATIVE_INFINITY };
   let bornAtMs: number | null = null;
+  /** When a call last went out to learn what nobody knew. */
+  let askedAtMs = Number.NEGATIVE_INFINITY;
   let paceAtMs = Number.NEGATIVE_INFINITY;
   let nextAtMs = Number.NEGATIVE_INFINITY;
   const waitsUntilMs = { live: Number.NEGATIVE_INFINITY, refresh: Number.NEGATIVE_INFINITY };
@@ -109,7 +112,8 @@ export function createPool(windowMs: number) {
   function roomWithin(nowMs: number, { lane, calls, allowance, ceiling, probes }: Ask): Room {
     const used = count(nowMs);
     const pollMs = Math.max(1, Math.min(pollMsMax, windowMs * pollShare));
-    if (learned === null && flying.calls > 0) return { calls: 0, resumeInMs: pollMs };
+    if (learned === null && flying.calls > 0 && nowMs - askedAtMs < firstAnswerMsMax)
+      return { calls: 0, resumeInMs: pollMs };
     const leavesInMs = log.untilLess(nowMs, (bucket) => bucket.calls);
     let open = allowance.usable - used.calls;
     let resumeInMs = leavesInMs > 0 ? leavesInMs : pollMs;
@@ -162,6 +166,7 @@ export function createPool(windowMs: number) {
     }
     if (apartMs > 0) nextAtMs = nowMs + apartMs;
     bornAtMs ??= nowMs;
+    if (learned === null) askedAtMs = nowMs;
     const shared = lane === "live" ? 0 : granted;
     flights.set(id, { atMs: nowMs, calls: granted, shared, landedBefore: log.landed() });
     flying = { calls: flying.calls + granted, shared: flying.shared + shared };

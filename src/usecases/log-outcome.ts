@@ -21,6 +21,14 @@ export function logOutcome(
   }
   const { reason, evidence } = outcome;
   if (reason === "graph_away") return; // told once, when the circuit opened: it is nobody's own failure
+  if (reason === "throttled" && evidence === null) {
+    // Our own pace, not a word of Instagram's: with a backlog this comes many times a second.
+    log.debug(`Lookup of participant ${participantId} waits for the rate budget`, "InstagramApiService", {
+      accountId,
+      retryInMs: outcome.retryInMs,
+    });
+    return;
+  }
   log.warn(`Failed to fetch profile for participant ${participantId}: ${reason}`, "InstagramApiService", {
     accountId,
     ...evidence,
