@@ -132,24 +132,27 @@ async function runArmed(rig: Rig, armed: DaemonProcess, wanted: "lives" | "dies"
     ledger: rig.ledger,
     bodyOf: rig.plan.buildBody,
   });
+  let isReached = wanted === "lives";
   const load = sender.start({
     lanes,
-    next: () => (left-- > 0 || (wanted === "dies" && armed.isRunning()) ? rig.order.next() : null),
+    // Until the fault has come: on a busy machine commits are fewer and larger, and its place is passed late.
+    next: () => (left-- > 0 || (!isReached && armed.isRunning()) ? rig.order.next() : null),
     perSecond: 400, // So that commits are many and small, and the place is passed often.
     onAnswer: ({ status }) => {
       if (status === 503) refused += 1;
     },
   });
   if (wanted === "dies") await armed.exited(endMsMax).catch(() => {});
+  // A stall is seen by the first tick after it.
+  const isStalled = async () => (await countStalls(armed).catch(() => 0)) > 0;
+  if (wanted === "stalls") await waitUntil(isStalled, endMsMax, "No stall", 100).catch(() => {});
+  isReached = true;
   const isDone = () => !armed.isRunning() || (left <= 0 && load.open() === 0);
   await waitUntil(isDone, endMsMax, "The load has not ended").catch(() => {});
   const open = load.open();
   await load.stop();
   if (!armed.isRunning()) return { died: true, stalls: 0, refused, open };
   await rig.settle();
-  // A stall is seen by the first tick after it.
-  if (wanted === "stalls")
-    await waitUntil(async () => (await countStalls(armed)) > 0, 5_000, "No stall").catch(() => {});
   const stalls = await countStalls(armed);
   if (armed.isRunning()) await armed.stop();
   return { died: false, stalls, refused, open };
