@@ -30,8 +30,9 @@ export const pollMsMax = 100;
 export const slownessFade = 1 / 1000;
 /** From this percentage on Instagram may refuse (meta-platform.md §5.2). */
 export const usagePercentMax = 100;
-/** Who waits in a higher lane is waited for, beyond the time it was told, for this part of the window. */
+/** Who waits in a higher lane is waited for, beyond the time it was told, for this part of the window, in ms at most this: it may never come back. */
 export const laneWaitShare = 1 / 100;
+export const laneWaitMsMax = 2_000;
 /** Calls that nobody reports on are counted as made after this part of the window. In ms at least a lookup's own end, at most what fifty in a queue may take. */
 export const flightShare = 1 / 10;
 export const flightMsMin = 10_000;

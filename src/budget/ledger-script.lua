@@ -7,7 +7,8 @@ local step, windowMs = ARGV[1], tonumber(ARGV[2])
 local huge = math.huge
 -- rules
 local liveReserveShare, liveReserveRoots, learnedShare, throttledShare, throttledWindows = 0.05, 2, 0.995, 0.98, 5
-local freeShare, paceLagShare, paceLagCallsMin, paceLumpShare, laneWaitShare = 0.1, 1 / 50, 2, 1 / 2, 1 / 100
+local freeShare, paceLagShare, paceLagCallsMin, paceLumpShare = 0.1, 1 / 50, 2, 1 / 2
+local laneWaitShare, laneWaitMsMax = 1 / 100, 2000
 local slownessFade = 1 / 1000
 local feelShare, feelShareAt98, feelShareAt99, pollShare = 1 / 36, 1 / 10, 1, 1 / 360
 local feelPercentLive, feelPercentShared, usagePercentMax, pollMsMax = 97, 93, 100, 100
@@ -280,7 +281,7 @@ if step == 'take' then
     resume = math.max(1, (granted > 0 and passes == 1) and math.max(appResume, ownResume) or roomResume)
   end
   if lane ~= 'backfill' then
-    put('wait' .. lane, granted < calls and now + resume + windowMs * laneWaitShare or nil)
+    put('wait' .. lane, granted < calls and now + resume + math.min(laneWaitMsMax, windowMs * laneWaitShare) or nil)
   end
   if granted > 0 then
     if limited then

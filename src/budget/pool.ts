@@ -8,6 +8,7 @@ import {
   firstAnswerMsMax,
   flightMsOf,
   freeShare,
+  laneWaitMsMax,
   laneWaitShare,
   learnAllowance,
   paceLagCallsMin,
@@ -156,7 +157,10 @@ export function createPool(windowMs: number) {
   function book(nowMs: number, id: string, granted: number, ask: Ask, resumeInMs: number): void {
     const { lane, calls, allowance, spacingMs: apartMs } = ask;
     if (lane !== "backfill") {
-      waitsUntilMs[lane] = granted === calls ? Number.NEGATIVE_INFINITY : nowMs + resumeInMs + windowMs * laneWaitShare;
+      waitsUntilMs[lane] =
+        granted === calls
+          ? Number.NEGATIVE_INFINITY
+          : nowMs + resumeInMs + Math.min(laneWaitMsMax, windowMs * laneWaitShare);
     }
     if (granted === 0) return;
     const used = count(nowMs);

@@ -125,6 +125,17 @@ function describeBook(name: string, open: OpenLedger): void {
       expect([await granted(5, "backfill"), await granted(5, "refresh")]).toEqual([0, 5]);
     });
 
+    test("waits for a higher lane two seconds beyond what that was told, not for ever: its caller may have died", async () => {
+      await using opened = await open(hour);
+      const { take, granted } = createCaller(opened);
+      const first = await take(50);
+      await first.end({ usage: { percent: 0, regainMs: null } });
+      opened.clock.advance(first.resumeInMs + 1_999);
+      expect(await granted(1, "refresh")).toBe(0);
+      opened.clock.advance(1);
+      expect(await granted(1, "refresh")).toBe(1);
+    });
+
     test("moves every lane even under a ceiling of one, and counts each account for itself", async () => {
       await using opened = await open({ ...hour, ceiling: 1 });
       const [shop, cafe] = [createCaller(opened), createCaller(opened, "cafe")];
