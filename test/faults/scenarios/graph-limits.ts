@@ -29,7 +29,7 @@ export const graphLimits: Scenario = {
   fault: "Graph down, failing now and then, throttling by each code, out of allowance; a token that dies in a batch",
   rows: [24, 25, 30],
   cycles: { short: 1, long: 10 },
-  timeoutMs: 120_000,
+  timeoutMs: 180_000,
   async run({ cycles, long, seed, signal }) {
     await using rig = await openRig({
       seed,
@@ -108,6 +108,8 @@ async function goDown(rig: Rig, people: People, notes: Notes, long: boolean): Pr
   if (ratio > amplificationMax) broken.push(`${ratio} calls a person while Graph was down`);
   if (!(await readHealth(rig)).includes("graph.instagram.com"))
     broken.push("The health check does not name the host that fails");
+  if ((await readFailing(rig)).join() !== "true,false")
+    broken.push("GET /accounts does not show whose host fails, and that the other answers");
   if (long) {
     await Bun.sleep(2 * probeEveryMs);
     const probes = countRequests(rig, 0) - before - asked;
@@ -130,6 +132,21 @@ async function readHealth({ daemon }: Rig): Promise<string> {
   return answer.status === 200 && graph?.state === "degraded" ? graph.detail : "";
 }
 
+/** Of each account, in the world's order: whether the API says that its host fails of itself. */
+async function readFailing({ daemon, sandbox }: Rig): Promise<boolean[]> {
+  const answer = await fetch(`http://127.0.0.1:${daemon.port}/accounts`);
+  const { data } = (await answer.json()) as { data: { instagramId: string; graph: { failingSince: string | null } }[] };
+  const failing = new Map(data.map(({ instagramId, graph }) => [instagramId, graph.failingSince !== null]));
+  return sandbox.world.accounts.map(({ instagramId }) => failing.get(instagramId) ?? false);
+}
+
+/** Asks for a lookup of one person through the API; the answer in words. */
+async function requestLookup({ daemon }: Rig, conversationId: string): Promise<string> {
+  const url = `http://127.0.0.1:${daemon.port}/messaging/conversations/${conversationId}/enrich`;
+  const { status, headers } = await fetch(url, { method: "POST" });
+  return `${status}, again after ${headers.get("retry-after") ?? "nothing"}`;
+}
+
 const throttles = ["throttled_account", "throttled_app", "throttled_user", "throttled_custom"] as const;
 
 /** Row 25: throttled by code. Nobody calls but a probe now and then, and whoever waited is named afterwards. */
@@ -150,6 +167,9 @@ async function throttle(
     const toldMs = performance.now();
     const before = countRequests(rig, index);
     for (const id of ids.slice(1)) if (performance.now() - toldMs < sendWithinMs) await people.send(index, [id]);
+    const wish = await requestLookup(rig, `${people.accountOf(index)}_${ids[0]}`);
+    if (performance.now() - toldMs < pauseMs && !/^429, again after [1-9]/.test(wish))
+      people.broken.push(`A wish for a lookup within the pause after ${code} got ${wish}`);
     await Bun.sleep(sendWithinMs / 2);
     const during = countRequests(rig, index) - before;
     // On a machine that stood still for longer than the pause, a call is no breach.
@@ -185,6 +205,8 @@ async function killToken(rig: Rig, people: People, notes: Notes, long: boolean):
   const before = countRequests(rig, 1);
   for (const id of later) await people.send(1, [id]);
   await people.decided(later, 10_000);
+  const wish = await requestLookup(rig, `${people.accountOf(1)}_${later[0]}`);
+  if (!wish.startsWith("409")) broken.push(`A wish for a lookup with a dead token got ${wish}`);
   const storm = countRequests(rig, 1) - before;
   notes["calls after the token died"] = storm;
   if (storm > 0) broken.push(`${storm} calls went out with a token that is known to be dead`);

@@ -36,6 +36,8 @@ type Kind = (typeof kinds)[number];
 const peopleOfCycle = 30; // Of each account.
 /** People who fail once by their id (the sandbox's table): their second attempt waits in the queue, for up to a second. */
 const failsOnce = "502";
+/** Every other one is well: where nobody was answered, Graph would be taken to be away and left alone for 30 s. */
+const well = "000";
 const breakAfterMs = { min: 30, max: 400 };
 const gapMs = { short: 700, long: 6_000 };
 const fullMs = 1_000; // How long the disk stays full.
@@ -129,7 +131,7 @@ export const queueFile: Scenario = {
 
 const isAtStart = (kind: Kind) => kind.endsWith("at start");
 const pickId = (cycle: number, account: number, at: number) =>
-  `999${account}${String(cycle).padStart(4, "0")}${String(at).padStart(5, "0")}${failsOnce}`;
+  `999${account}${String(cycle).padStart(4, "0")}${String(at).padStart(5, "0")}${at % 2 === 0 ? failsOnce : well}`;
 
 const dataFolder = (rig: Rig): string => rig.daemon.env.SOCIAL_SYNC_DATA_DIR ?? "";
 /** A file of the queue as the daemon sees it: its disk is mounted in the daemon's own view only. */
