@@ -85,12 +85,12 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
   const graph = createGraphClient({ ...config.graph, appSecrets: config.appSecrets, clock, log });
   const circuit = createCircuit({ clock, log });
   const enrich = createEnrich({ lookups, accounts, cache, budget, graph, circuit, clock, log });
-  // A command's own budget is fresh and has counted nothing: only the daemon can tell.
+  // A command's own budget and circuit are fresh and have seen nothing: only the daemon can tell.
   const explain = createExplain({
     conversations,
     accounts,
     readBudget: async (id) => (role === "daemon" ? readBudgetUse(budget, id) : null),
-    readFailing: (login) => circuit.state(login).failingSinceMs,
+    readGraph: (login) => (role === "daemon" ? circuit.state(login) : null),
     clock,
   });
   const owned = opening.move();

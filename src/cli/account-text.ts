@@ -52,12 +52,12 @@ export function renderAccount(account: Account, nowMs: number): string {
 
 /** An account's health: who it is, its people, its allowance, then what is wrong in sentences. */
 export function renderHealth(health: AccountHealth, nowMs: number): string {
-  const { account, people, budget } = health;
+  const { account, people, budget, graph } = health;
   const { state, problems } = judgeAccount(health, nowMs);
   const counted = Object.entries(people).filter(([, count]) => count > 0);
   const use =
     budget === null
-      ? "known to the daemon: GET /accounts"
+      ? unknownHere
       : `${renderCount(budget.used)} of ${budget.ceiling === null ? "no ceiling of its own" : renderCount(budget.ceiling)} calls${budget.usagePercent === null ? "" : `, ${budget.usagePercent} % by Instagram's count`}`;
   const rows = [
     ["account", account.ownId === account.id ? account.id : `${account.ownId} (${account.id})`],
@@ -71,10 +71,14 @@ export function renderHealth(health: AccountHealth, nowMs: number): string {
         : counted.map(([status, count]) => `${renderCount(count)} ${status.replaceAll("_", " ")}`).join(", "),
     ],
     ["calls", use],
+    ["instagram", graph === null ? unknownHere : graph.failingSinceMs === null ? "answers" : "fails of itself"],
   ];
   const sentences = problems.flatMap((problem) => wrap(`  ${plainText(problem)}`, healthColumns, "  "));
   return renderTable(null, rows) + sentences.map((line) => `${line}\n`).join("");
 }
+
+/** What a command cannot know: its own counts are as old as itself. */
+const unknownHere = "unknown here; the daemon's GET /accounts tells";
 
 /** Width of the sentences about what is wrong. */
 const healthColumns = 100;

@@ -15,7 +15,7 @@ export const accountsCheckCommand = defineCliCommand({
   },
   examples: ["social-sync accounts check", "social-sync accounts check --account-id shop --json"],
   notes: [
-    "Token, access level, pauses and people by profile status, from the database; Instagram is not asked. How much of its limit an account has used is known to the daemon alone where there is no Redis: GET /accounts shows it. Exits with 4 where an account looks nobody up.",
+    "Token, access level, pauses and people by profile status, from the database; Instagram is not asked. How much of its limit an account has used, and whether Instagram's servers fail, is known to the daemon alone: GET /accounts shows it. Exits with 4 where an account looks nobody up.",
   ],
   onStop: "leave",
   run: (given, io) =>

@@ -82,9 +82,14 @@ function printJson(append: (line: string) => void): Print {
       line[name in ownKeys ? `${name}_` : name] = value;
       if ((typeof value === "object" && value !== null) || typeof value === "bigint") plain = false;
     }
-    append(plain ? JSON.stringify(line) : stringify(line));
+    append((plain ? JSON.stringify(line) : stringify(line)).replace(deceptive, escapeSign));
   };
 }
+
+/** JSON lets these stand: C1 controls, and what turns a terminal's direction or hides. Escaped, the line means the same. */
+const deceptive = /[\u007f-\u009f\p{Cf}\u2028\u2029]/gu;
+const escapeSign = (sign: string) =>
+  Array.from({ length: sign.length }, (_, at) => `\\u${sign.charCodeAt(at).toString(16).padStart(4, "0")}`).join("");
 
 const ownKeys = { __proto__: null, level: 0, message: 0, context: 0, time: 0 };
 

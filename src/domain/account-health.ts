@@ -15,14 +15,20 @@ export type BudgetUse = {
   readonly stoppedForMs: number;
 };
 
+/** Whether Graph works at an account's host, as one process sees it. */
+export type GraphHealth = {
+  /** Since when it has failed of itself, so that it is only probed (ms since 1970); null: it answers. */
+  readonly failingSinceMs: number | null;
+};
+
 /** Everything that decides whether an account's people get their names. */
 export type AccountHealth = {
   readonly account: Account;
   readonly people: Readonly<Record<ProfileStatus, number>>;
   /** null: only the daemon knows it. */
   readonly budget: BudgetUse | null;
-  /** Since when Graph has failed of itself at the account's host; null: it answers, or only the daemon knows. */
-  readonly graphFailingSinceMs: number | null;
+  /** null: only the daemon knows it. */
+  readonly graph: GraphHealth | null;
 };
 
 export type Verdict = {
@@ -37,12 +43,12 @@ export const tokenWarningMs = 10 * 86_400_000;
 
 /** What is wrong with an account, in sentences. Pure. */
 export function judgeAccount(health: Omit<AccountHealth, "people">, nowMs: number): Verdict {
-  const { account, budget, graphFailingSinceMs } = health;
+  const { account, budget, graph } = health;
   const blocks = [describeState(account, nowMs), describeTokenEnd(account, nowMs)].filter((text) => text !== null);
   const cautions = [
     describeTokenWarning(account, nowMs),
     describeStop(budget, nowMs),
-    describeFailing(graphFailingSinceMs),
+    describeFailing(graph?.failingSinceMs ?? null),
   ].filter((text) => text !== null);
   const problems = [...blocks, ...cautions];
   return { state: blocks.length > 0 ? "blocked" : cautions.length > 0 ? "attention" : "ok", problems };

@@ -57,6 +57,11 @@ export function awayOutcome(attempts: number, resumeInMs: number, chance: number
   return { kind: "later", reason: "graph_away", attempts, retryInMs, evidence: null };
 }
 
+/** Whether somebody was not asked since Graph fails of itself. */
+export function isAway(outcome: ProfileOutcome): boolean {
+  return outcome.kind === "later" && outcome.reason === "graph_away";
+}
+
 /** The outcome for everybody of an account that cannot look people up: parked until the account changes. */
 export function blockedOutcome(reason: BlockedReason, attempts: number, evidence: Evidence | null): ProfileOutcome {
   return { kind: "absent", status: "account_blocked", reason, attempts, retryInMs: null, evidence };

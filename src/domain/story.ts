@@ -1,5 +1,5 @@
 import type { Account } from "./account.ts";
-import { type BudgetUse, describeFailing, describeState } from "./account-health.ts";
+import { type BudgetUse, describeFailing, describeState, type GraphHealth } from "./account-health.ts";
 import type { LookupRecord } from "./lookup-record.ts";
 import { lookupRules, type RearmEvent, rearmEvents } from "./lookup-rules.ts";
 import type { Evidence } from "./profile.ts";
@@ -24,8 +24,8 @@ export type StoryInput = {
   readonly account: Account | null;
   /** null: only the daemon knows it. */
   readonly budget: BudgetUse | null;
-  /** Since when Graph has failed of itself at the account's host; null: it answers, or only the daemon knows. */
-  readonly graphFailingSinceMs: number | null;
+  /** null: only the daemon knows it. */
+  readonly graph: GraphHealth | null;
 };
 
 /** Tells one conversation's story from what is stored. Pure: the command and the API print the same. */
@@ -81,7 +81,7 @@ function tellAnswer(evidence: Evidence | null, means: string | null): string {
   return means === null ? answer : `${answer} ${means}`;
 }
 
-function tellNext({ record, account, budget, graphFailingSinceMs }: StoryInput, nowMs: number): string[] {
+function tellNext({ record, account, budget, graph }: StoryInput, nowMs: number): string[] {
   if (record.self) return ["Nothing: the account itself is never looked up."];
   if (isEchoOnly(record)) return ["They are looked up as soon as they write, or tap an icebreaker or the menu."];
   if (record.held) return ["They are being looked up right now."];
@@ -93,9 +93,15 @@ function tellNext({ record, account, budget, graphFailingSinceMs }: StoryInput, 
     lines.push(
       `The account's calls rest until ${describeMoment(nowMs + budget.stoppedForMs)}: Instagram's limit is reached.`,
     );
-  const failing = describeFailing(graphFailingSinceMs);
+  const failing = describeFailing(graph?.failingSinceMs ?? null);
   if (failing !== null) lines.push(failing);
   lines.push(tellDue(record, nowMs));
+  if (record.nextAttemptAtMs !== null && blocked === null) {
+    const unknown = [budget === null ? "Instagram's limit" : null, graph === null ? "a failure of its servers" : null];
+    const named = unknown.filter((what) => what !== null);
+    if (named.length > 0)
+      lines.push(`Whether ${named.join(" or ")} holds calls up now is unknown here: the daemon's GET /accounts tells.`);
+  }
   return lines;
 }
 

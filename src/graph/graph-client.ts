@@ -27,9 +27,9 @@ import { processSelfReply, type SelfAnswer } from "./read-self.ts";
 import { processThreadReply, type UsernameAnswer } from "./read-thread.ts";
 import { type Usage, worseUsage } from "./usage.ts";
 
-/** Single GETs under way at a time, all callers together. 200 new people a second at 80 ms an answer keep 16 busy; the rest is room for slower ones. */
+/** Single GETs under way at a time at one host, all callers together. 200 new people a second at 80 ms an answer keep 16 busy; the rest is room for slower ones. */
 export const concurrencyMaxDefault = 64;
-/** Batches under way at a time, all callers together: a window of new people must not wait for another window's answer. */
+/** Batches under way at a time at one host, all callers together: a window of new people must not wait for another window's answer. */
 export const batchConcurrencyMaxDefault = 32;
 /** Items of one batch that came back unfinished and are asked again alone; more than these is Graph in trouble. */
 export const aloneMax = 10;
@@ -104,8 +104,10 @@ export function createGraphClient(options: GraphClientOptions) {
   const { clock, log, version, fetch = globalThis.fetch, appSecrets, extraFields = [] } = options;
   const totalTimeoutMs = options.totalTimeoutMs ?? totalTimeoutMsDefault;
   const concurrencyMax = options.concurrencyMax ?? concurrencyMaxDefault;
-  const limitSingles = createLimiter(concurrencyMax);
-  const limitBatches = createLimiter(options.batchConcurrencyMax ?? batchConcurrencyMaxDefault);
+  const batchConcurrencyMax = options.batchConcurrencyMax ?? batchConcurrencyMaxDefault;
+  const createLimits = () => ({ singles: createLimiter(concurrencyMax), batches: createLimiter(batchConcurrencyMax) });
+  // A host each: one that hangs must not take the places of the other's calls.
+  const limits = { instagram: createLimits(), facebook: createLimits() };
   const connectWatch = createConnectWatch(
     { clock, probe: options.probeConnect ?? probeTcp },
     options.connectTimeoutMs ?? connectTimeoutMsDefault,
@@ -160,9 +162,11 @@ export function createGraphClient(options: GraphClientOptions) {
       note(round, reply, answered);
       return unfinished;
     };
-    const unfinished = await limitBatches(round.signal, () => ask(ids));
+    const unfinished = await limits[access.login].batches(round.signal, () => ask(ids));
     // One at a time would eat the deadline; the limiter of the single GETs bounds them.
-    await Promise.all(unfinished.slice(0, aloneMax).map((id) => limitSingles(round.signal, () => ask([id]))));
+    await Promise.all(
+      unfinished.slice(0, aloneMax).map((id) => limits[access.login].singles(round.signal, () => ask([id]))),
+    );
   }
 
   /**
@@ -184,7 +188,7 @@ export function createGraphClient(options: GraphClientOptions) {
     if (access.login === "facebook") {
       await Promise.all(chunk(sent, batchSizeMax).map((some) => fetchBatch(access, some, round)));
     } else {
-      await Promise.all(sent.map((id) => limitSingles(signal, () => fetchSingle(access, id, round))));
+      await Promise.all(sent.map((id) => limits[access.login].singles(signal, () => fetchSingle(access, id, round))));
     }
 
     const heldBack: LookupAnswer = round.forAll ?? buildFailure("not_answered", null);
@@ -206,7 +210,10 @@ export function createGraphClient(options: GraphClientOptions) {
   async function fetchUsername(access: AccountAccess, id: ParticipantId, signal: AbortSignal): Promise<UsernameAnswer> {
     if (isPathTrick(id)) return { kind: "unknown" };
     const request = buildThreadRequest(targets[access.login], access, id);
-    return processThreadReply(id, await limitSingles(signal, () => send(request, totalTimeoutMs, signal)));
+    return processThreadReply(
+      id,
+      await limits[access.login].singles(signal, () => send(request, totalTimeoutMs, signal)),
+    );
   }
 
   return { fetchProfiles, fetchSelf, fetchUsername };

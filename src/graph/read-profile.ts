@@ -1,7 +1,7 @@
 import type { ParticipantId } from "../domain/ids.ts";
 import { nameLengthMax, type Profile, usernameLengthMax } from "../domain/profile.ts";
+import { cleanText } from "../lib/clean-text.ts";
 import { checkPictureUrl } from "./check-picture-url.ts";
-import { cleanText } from "./clean-text.ts";
 import { isRecord, readIdText } from "./parse-json.ts";
 
 /** How long a picture without an expiry of its own is taken to live (meta-platform.md §9). */

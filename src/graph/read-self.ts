@@ -1,8 +1,8 @@
 import type { AccountAccess } from "../domain/account.ts";
 import { type AccountId, parseAccountId } from "../domain/ids.ts";
 import { usernameLengthMax } from "../domain/profile.ts";
+import { cleanText } from "../lib/clean-text.ts";
 import { buildFailure, classifyError, type Refusal, readGraphError } from "./classify-error.ts";
-import { cleanText } from "./clean-text.ts";
 import type { GraphReply } from "./fetch-reply.ts";
 import { isRecord, type OutsideRecord, readIdText } from "./parse-json.ts";
 

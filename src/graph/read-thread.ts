@@ -1,7 +1,7 @@
 import type { ParticipantId } from "../domain/ids.ts";
 import { usernameLengthMax } from "../domain/profile.ts";
+import { cleanText } from "../lib/clean-text.ts";
 import { buildFailure, classifyError, type Refusal, readGraphError } from "./classify-error.ts";
-import { cleanText } from "./clean-text.ts";
 import type { GraphReply } from "./fetch-reply.ts";
 import { isRecord, readIdText } from "./parse-json.ts";
 

@@ -3,7 +3,7 @@ import { isoOf, isoOrNull } from "./iso-time.ts";
 
 /** An account's health as the API and `accounts check --json` show it. Never a token. */
 export function buildAccountJson(health: AccountHealth, nowMs: number) {
-  const { account, people, budget } = health;
+  const { account, people, budget, graph } = health;
   const { state, problems } = judgeAccount(health, nowMs);
   return {
     id: account.ownId,
@@ -23,7 +23,7 @@ export function buildAccountJson(health: AccountHealth, nowMs: number) {
       expiresAt: isoOrNull(account.tokenExpiresAtMs),
     },
     people,
-    graphFailingSince: isoOrNull(health.graphFailingSinceMs),
+    graph: graph === null ? null : { failingSince: isoOrNull(graph.failingSinceMs) },
     budget:
       budget === null
         ? null

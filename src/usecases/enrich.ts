@@ -3,7 +3,14 @@ import type { ProfileCache } from "../cache/profile-cache.ts";
 import type { AccountAccess } from "../domain/account.ts";
 import { SyncError } from "../domain/error.ts";
 import type { AccountId, ConversationId } from "../domain/ids.ts";
-import { awayOutcome, blockedOutcome, decideOutcome, lacksName, withUsername } from "../domain/lookup-outcome.ts";
+import {
+  awayOutcome,
+  blockedOutcome,
+  decideOutcome,
+  isAway,
+  lacksName,
+  withUsername,
+} from "../domain/lookup-outcome.ts";
 import {
   type BlockedReason,
   blockedReasons,
@@ -157,7 +164,10 @@ async function lookUp(
     });
   if (reply === null) return nothing(decided);
   const { answers, usage, pictureRefused, callsMade } = reply;
-  circuit.note(entry.access.login, answers);
+  // Whoever waited for this probe need not wait for the next one.
+  if (circuit.note(entry.access.login, answers))
+    for (const one of decided)
+      if (isAway(one.outcome)) one.outcome = awayOutcome(one.lookup.attempts, 0, clock.random());
   for (const participantId of pictureRefused)
     log.warn(
       `Picture of participant ${participantId} dropped: its address is not one of Instagram's picture hosts`,

@@ -1,5 +1,5 @@
 import type { Account, Login } from "../domain/account.ts";
-import type { AccountHealth, BudgetUse } from "../domain/account-health.ts";
+import type { AccountHealth, BudgetUse, GraphHealth } from "../domain/account-health.ts";
 import type { AccountId, ConversationId } from "../domain/ids.ts";
 import type { LookupRecord } from "../domain/lookup-record.ts";
 import { isEchoOnly, type Story, tellStory } from "../domain/story.ts";
@@ -15,8 +15,8 @@ export type ExplainDependencies = {
   conversations: Pick<ConversationsRepository, "getLookupRecord" | "armLookup">;
   accounts: Pick<AccountsRepository, "listAccounts" | "countPeople">;
   readBudget: ReadBudget;
-  /** Since when Graph has failed of itself at a host (ms since 1970); null: it answers, or this process cannot know. */
-  readFailing: (login: Login) => number | null;
+  /** Whether Graph works at a host; null where this process cannot know. */
+  readGraph: (login: Login) => GraphHealth | null;
   clock: Pick<Clock, "nowMs">;
 };
 
@@ -31,7 +31,7 @@ export type EnrichmentAnswer =
 export type Explain = ReturnType<typeof createExplain>;
 
 /** Answers why a profile looks as it does, how the accounts stand, and whether a lookup can be asked for. */
-export function createExplain({ conversations, accounts, readBudget, readFailing, clock }: ExplainDependencies) {
+export function createExplain({ conversations, accounts, readBudget, readGraph, clock }: ExplainDependencies) {
   const findAccount = async (id: AccountId): Promise<Account | null> =>
     (await accounts.listAccounts()).find((account) => account.id === id) ?? null;
 
@@ -42,8 +42,8 @@ export function createExplain({ conversations, accounts, readBudget, readFailing
       if (record === null) return null;
       const account = await findAccount(record.instagramId);
       const budget = await readBudget(record.instagramId);
-      const graphFailingSinceMs = account === null ? null : readFailing(account.login);
-      return { record, story: tellStory({ record, account, budget, graphFailingSinceMs }, clock.nowMs()) };
+      const graph = account === null ? null : readGraph(account.login);
+      return { record, story: tellStory({ record, account, budget, graph }, clock.nowMs()) };
     },
 
     /** Every account, or `only` those, with its people counted. Throws `storage_unavailable`. */
@@ -56,7 +56,7 @@ export function createExplain({ conversations, accounts, readBudget, readFailing
           account,
           people: await accounts.countPeople(account.id),
           budget: await readBudget(account.id),
-          graphFailingSinceMs: readFailing(account.login),
+          graph: readGraph(account.login),
         });
       return health;
     },

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { usernameLengthMax } from "../domain/profile.ts";
+import { cleanText } from "../lib/clean-text.ts";
 
 /** Reads single values of Meta's payloads, which come in more forms than the documents say. All pure. */
 
@@ -22,11 +23,13 @@ export function readText(value: unknown): string | null {
   return value.toWellFormed().replaceAll("\u0000", "\uFFFD");
 }
 
-/** A username; null where there is none, or where it is longer than any can be: a piece of one would be another's. */
+/**
+ * A username, fit to keep and to show as Graph's are; null where there is none, or where it is longer than any can be: a
+ * piece of one would be another's.
+ */
 export function readUsername(value: unknown): string | null {
   if (typeof value !== "string" || value.length > usernameLengthMax) return null;
-  const text = readText(value);
-  return text === null || text.trim() === "" ? null : text;
+  return cleanText(value, usernameLengthMax);
 }
 
 /** An id: text, or a number that is exact. `"inexact"` where digits are already lost. */

@@ -39,12 +39,16 @@ describe("social-sync explain and accounts check", async () => {
       code: 0,
       people: true,
     });
+    // A command has counted nothing and asked nobody: it says so instead of showing that all is well.
+    expect(fine.stdout).toMatch(/^calls +unknown here/m);
+    expect(fine.stdout).toMatch(/^instagram +unknown here/m);
     world.graph.answer = () => refusal(190, 401);
     await world.run("backfill", "--account-id", "shop");
     const blocked = await world.run("accounts", "check", "--account-id", "shop", "--json");
     expect(blocked.exitCode).toBe(4);
     const shown = JSON.parse(blocked.stdout);
     expect(shown).toMatchObject({ v: 1, health: "blocked", state: "reauth_required", people: { account_blocked: 1 } });
+    expect(shown).toMatchObject({ budget: null, graph: null });
     expect(shown.problems[0]).toContain("social-sync accounts add");
     expect(blocked.stdout).not.toContain(shopToken.slice(4, 16));
   });

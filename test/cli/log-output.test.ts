@@ -58,6 +58,16 @@ describe("openLogOutput()", () => {
     expect(JSON.parse(second)).toMatchObject({ message: "second" });
   });
 
+  test("JSON lines show no control and nothing that turns the direction, and mean the same", () => {
+    const { log, writes, flush } = open();
+    const hostile = "Jane\u009b2J \u202egnp.exe\u2066\u200f\u2028\u{e0041} 👩‍👧 지우 Müller";
+    log.log(hostile, "Test", { name: hostile, list: [hostile] });
+    flush();
+    expect(writes.join("").trimEnd()).not.toMatch(/[\p{Cc}\p{Cf}\u2028]/u);
+    expect(JSON.parse(writes.join(""))).toMatchObject({ message: hostile, name: hostile, list: [hostile] });
+    expect(writes.join("")).toContain("지우 Müller");
+  });
+
   test("pretty lines repeat, hold their values, and let no escape sequence through", () => {
     const { log, writes, flush } = open({ format: "pretty" });
     for (let n = 0; n < 3; n++) log.log("Again \u001b[2J", "Test", { id: 5, none: null, list: [1] });

@@ -20,7 +20,7 @@ const fine: Account = {
   tokenExpiresAtMs: null,
 };
 const judged = (changes: Partial<Account>) =>
-  judgeAccount({ account: { ...fine, ...changes }, budget: null, graphFailingSinceMs: null }, nowMs);
+  judgeAccount({ account: { ...fine, ...changes }, budget: null, graph: null }, nowMs);
 
 describe("judgeAccount()", () => {
   test("finds nothing amiss with an active account, and does not guess about a budget it cannot see", () => {
@@ -49,8 +49,8 @@ describe("judgeAccount()", () => {
     expect(judged({ tokenExpiresAtMs: nowMs + tokenWarningMs }).state).toBe("attention");
     expect(judged({ tokenExpiresAtMs: nowMs + tokenWarningMs + 1 }).state).toBe("ok");
     const budget = { used: 1, ceiling: null, usagePercent: 100, stoppedForMs: 1_000 };
-    expect(judgeAccount({ account: fine, budget, graphFailingSinceMs: null }, nowMs).state).toBe("attention");
-    const failing = judgeAccount({ account: fine, budget: null, graphFailingSinceMs: nowMs }, nowMs);
+    expect(judgeAccount({ account: fine, budget, graph: { failingSinceMs: null } }, nowMs).state).toBe("attention");
+    const failing = judgeAccount({ account: fine, budget: null, graph: { failingSinceMs: nowMs } }, nowMs);
     expect([failing.state, failing.problems.length]).toEqual(["attention", 1]);
   });
 });

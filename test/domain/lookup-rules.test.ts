@@ -116,6 +116,12 @@ describe("lookupRules", () => {
     }
   });
 
+  test("waits as long as the specification says", () => {
+    expect([goneRetryMs, unavailableRetryMs, failedRetryMs].map((ms) => ms / 3_600_000)).toEqual([30 * 24, 24, 1]);
+    for (const reason of ["gone", "invalid_id", "missing_or_forbidden"] as const)
+      expect(lookupRules[reason].rearmAfterMs).toBe(goneRetryMs);
+  });
+
   test("the access level rests the account for an hour, and only refusals of people hint at it", () => {
     expect(lookupRules.access_level.account).toEqual({ state: "paused", probeAfterMs: accessPauseMs });
     const hints = Object.entries(lookupRules).filter(([, rule]) => rule.hintsAtAccess);

@@ -52,8 +52,9 @@ const record: LookupRecord = {
   nextAttemptAtMs: nowMs,
   held: false,
 };
+const free = { used: 0, ceiling: null, usagePercent: null, stoppedForMs: 0 };
 const told = (changes: Partial<LookupRecord>, of: Account | null = account) =>
-  tellStory({ record: { ...record, ...changes }, account: of, budget: null, graphFailingSinceMs: null }, nowMs);
+  tellStory({ record: { ...record, ...changes }, account: of, budget: free, graph: { failingSinceMs: null } }, nowMs);
 
 describe("tellStory()", () => {
   test("tells a refusal for lack of consent with Instagram's numbers, and what asks again", () => {
@@ -113,13 +114,24 @@ describe("tellStory()", () => {
 
   test("tells that calls rest, and that a lookup is under way", () => {
     const budget = { used: 5, ceiling: 5, usagePercent: 100, stoppedForMs: 90_000 };
-    expect(tellStory({ record, account, budget, graphFailingSinceMs: nowMs }, nowMs).next[0]).toContain(
+    expect(tellStory({ record, account, budget, graph: { failingSinceMs: nowMs } }, nowMs).next[0]).toContain(
       "rest until 2026-11-22 12:01:30 UTC",
     );
-    expect(tellStory({ record, account, budget: null, graphFailingSinceMs: nowMs }, nowMs).next[0]).toStartWith(
+    expect(tellStory({ record, account, budget: null, graph: { failingSinceMs: nowMs } }, nowMs).next[0]).toStartWith(
       "Instagram's own servers have failed since 2026-11-22 12:00:00 UTC",
     );
     expect(told({ held: true }).next).toEqual(["They are being looked up right now."]);
+  });
+
+  test("says what this process cannot know, and only where somebody waits", () => {
+    const unseen = { account, budget: null, graph: null };
+    expect(tellStory({ ...unseen, record }, nowMs).next).toEqual([
+      "They are due now, and are looked up as soon as calls may go.",
+      "Whether Instagram's limit or a failure of its servers holds calls up now is unknown here: the daemon's GET /accounts tells.",
+    ]);
+    expect(tellStory({ ...unseen, budget: free, record }, nowMs).next[1]).toStartWith("Whether a failure of its");
+    const known = { ...record, status: "complete", nextAttemptAtMs: null } as const;
+    expect(tellStory({ ...unseen, record: known }, nowMs).next.join(" ")).not.toContain("unknown");
   });
 
   test("says that nobody has added the account", () => {

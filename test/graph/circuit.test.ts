@@ -1,6 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import type { Evidence, FailureReason, LookupAnswer } from "../../src/domain/profile.ts";
-import { createCircuit, failedCallsMax, failedPeopleMin, probeEveryMs } from "../../src/graph/circuit.ts";
+import {
+  createCircuit,
+  failedCallsMax,
+  failedPeopleMin,
+  probeAnswerMsMax,
+  probeEveryMs,
+} from "../../src/graph/circuit.ts";
 import { createFakeClock } from "../budget/fake-clock.ts";
 import { cafe, participantIdOf, shop } from "../cache/profiles.ts";
 import { createRecordingLog } from "../support/test-repositories.ts";
@@ -41,8 +47,8 @@ describe("createCircuit()", () => {
     for (let call = 0; call < 20; call++) circuit.note("instagram", about(0, down));
     expect(failing()).toBe(false);
     const other = open();
-    other.circuit.note("instagram", many(down));
-    expect(other.failing()).toBe(false);
+    other.circuit.note("facebook", many(down));
+    expect(other.circuit.state("facebook").failingSinceMs).toBeNull();
     const answers: LookupAnswer[] = [
       { kind: "absent", reason: "no_consent", evidence },
       { kind: "blocked", reason: "token_dead", evidence },
@@ -53,6 +59,31 @@ describe("createCircuit()", () => {
     for (const answer of answers)
       for (let call = 0; call < 20; call++) other.circuit.note("instagram", about(call, answer));
     expect(other.failing()).toBe(false);
+  });
+
+  test("counts single GETs one by one, and batches as the calls they are", () => {
+    const { circuit, failing } = open();
+    for (let call = 1; call < failedCallsMax; call++) expect(circuit.note("facebook", many(down))).toBe(true);
+    expect(circuit.note("facebook", many(down))).toBe(false);
+    expect(failing()).toBe(false);
+    expect(circuit.note("instagram", many(down))).toBe(false);
+    expect(failing()).toBe(true);
+  });
+
+  test("whoever comes while a probe is under way waits for its answer, not for the next probe", () => {
+    const { circuit, clock, fail } = open();
+    fail();
+    clock.advance(probeEveryMs);
+    expect(circuit.ask("instagram", shop)).toEqual({ calls: 1, resumeInMs: probeEveryMs });
+    clock.advance(1_000);
+    expect(circuit.ask("instagram", shop)).toEqual({ calls: 0, resumeInMs: probeAnswerMsMax - 1_000 });
+    circuit.note("instagram", about(0, down));
+    expect(circuit.ask("instagram", shop)).toEqual({ calls: 0, resumeInMs: probeEveryMs - 1_000 });
+    // A probe that nobody ever answers holds nobody up beyond its own time.
+    clock.advance(probeEveryMs - 1_000);
+    expect(circuit.ask("instagram", shop).calls).toBe(1);
+    clock.advance(probeAnswerMsMax);
+    expect(circuit.ask("instagram", shop)).toEqual({ calls: 0, resumeInMs: probeEveryMs - probeAnswerMsMax });
   });
 
   test("an answer in between begins the count anew, what was held back tells nothing", () => {

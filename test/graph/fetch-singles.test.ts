@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { bodyBytesMax } from "../../src/graph/fetch-reply.ts";
 import { participantIdOf } from "../cache/profiles.ts";
-import { ask, direct, idsOf, page } from "./ask-graph.ts";
+import { ask, direct, idsOf, never, page } from "./ask-graph.ts";
 import { createTestClient, openGraphServer, profileBody, token } from "./graph-server.ts";
 
 describe("fetchProfiles() with Instagram Login", () => {
@@ -20,6 +20,20 @@ describe("fetchProfiles() with Instagram Login", () => {
       expect(headers.get("authorization")).toBe(`Bearer ${token}`);
       expect(url).not.toContain(token);
     }
+  });
+
+  test("a host that hangs takes no places of the other host's calls", async () => {
+    const hung = Promise.withResolvers<void>();
+    await using server = openGraphServer(async ({ path }) => {
+      if (path.endsWith("/conversations")) return Response.json({ data: [] });
+      await hung.promise;
+      return Response.json(profileBody(path.slice("/v26.0/".length)));
+    });
+    const client = createTestClient(server.url, { concurrencyMax: 1 });
+    const hanging = ask(client, direct, idsOf(2));
+    expect(await client.fetchUsername(page, participantIdOf("5000"), never)).toEqual({ kind: "unknown" });
+    hung.resolve();
+    expect((await hanging).said).toEqual(["found", "found"]);
   });
 
   test("asks for the documented extras where they are switched on", async () => {

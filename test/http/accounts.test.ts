@@ -19,7 +19,7 @@ const health: AccountHealth = {
     ...{ no_consent: 3, not_found: 0, account_blocked: 4, failed: 0 },
   },
   budget: { used: 7, ceiling: null, usagePercent: 12.5, stoppedForMs: 60_000 },
-  graphFailingSinceMs: 0,
+  graph: { failingSinceMs: 0 },
 };
 const explained: Explained = {
   record: {
@@ -34,7 +34,9 @@ const explained: Explained = {
 
 describe("GET /accounts", () => {
   test("shows each account's health, with reasons in sentences", async () => {
-    await using server = openTestServer({ checkAccounts: async () => [health, { ...health, budget: null }] });
+    await using server = openTestServer({
+      checkAccounts: async () => [health, { ...health, budget: null, graph: null }],
+    });
     const [shown, other] = (await server.ask("GET", "/accounts")).json().data as Record<string, unknown>[];
     expect(shown).toMatchObject({
       id: "shop",
@@ -42,8 +44,9 @@ describe("GET /accounts", () => {
       pausedUntil: "2096-10-02T07:06:40.000Z",
       people: { no_consent: 3, account_blocked: 4 },
       budget: { used: 7, ceiling: null, usagePercent: 12.5, resumesAt: expect.any(String) },
+      graph: { failingSince: "1970-01-01T00:00:00.000Z" },
     });
-    expect(other).toMatchObject({ budget: null });
+    expect(other).toMatchObject({ budget: null, graph: null });
     expect((await server.ask("GET", "/accounts?limit=1")).status).toBe(400);
     expect((await server.ask("POST", "/accounts")).status).toBe(405);
   });

@@ -235,7 +235,7 @@ for (const kind of ["postgres", "embedded"] as const) {
     test("a comment's username reaches Postgres without NUL, and one that is none is left out", async () => {
       await save([...comment("1", "c1", t, "a\u0000b\ud800"), ...comment("2", "c2", t, "x".repeat(200))]);
       await save([...comment("3", "c3", t, ""), ...comment("4", "c4", t, 7), ...comment(account, "c5", t, "shop")]);
-      expect(await names()).toEqual([["1", "a\uFFFDb\uFFFD"]]);
+      expect(await names()).toEqual([["1", "ab\uFFFD"]]);
       expect(await db.rows("events", "event_key")).toHaveLength(5);
     });
 

@@ -10,6 +10,7 @@ import {
   parseAccountId,
   parseParticipantId,
 } from "../../src/domain/ids.ts";
+import { awaySpreadMs } from "../../src/domain/lookup-outcome.ts";
 import { attemptsMax } from "../../src/domain/lookup-rules.ts";
 import type { Evidence, LookupAnswer, Profile } from "../../src/domain/profile.ts";
 import { createCircuit, probeEveryMs } from "../../src/graph/circuit.ts";
@@ -193,6 +194,26 @@ describe("enrich()", async () => {
     expect(messages()).toContain("Failed to fetch profile for participant 111: server_error");
   });
 
+  test("a field that Instagram does not know is our bug: told loudly, and never asked for again by itself", async () => {
+    await write([inbound("111", "m1", 1_762_000_000_000)]);
+    answer = () => ({ kind: "failed", reason: "bad_request", evidence: { ...evidence, httpStatus: 400, code: 100 } });
+    const { enrich, lines } = await make();
+    await enrich([idOf("111")], live);
+    expect(await row("111")).toMatchObject({
+      ...{ profile_status: "failed", reason_code: "bad_request", attempts: 1, next_attempt_at: null },
+    });
+    expect(lines).toContainEqual(
+      expect.objectContaining({
+        level: "error",
+        message: "Instagram does not know a field that was asked for: this is a bug",
+        fields: expect.objectContaining({ code: 100 }),
+      }),
+    );
+    await write([inbound("111", "m2", 1_762_000_001_000)]);
+    await enrich([idOf("111")], live);
+    expect(asked).toHaveLength(1);
+  });
+
   test("a limit spends no attempt and pauses the account", async () => {
     await write([inbound("111", "m1", 1_762_000_000_000), inbound("222", "m2", 1_762_000_000_000)]);
     answer = () => ({ kind: "throttled", scope: "account", resumeInMs: 90_000, evidence });
@@ -328,11 +349,15 @@ describe("enrich()", async () => {
     expect(await row("106")).toMatchObject({ profile_status: "pending", reason_code: "graph_away", attempts: 0 });
     clock.advance(probeEveryMs);
     answer = found;
-    await enrich(
+    const probed = await enrich(
       people.slice(5).map((person) => idOf(person)),
       { ...live, force: true },
     );
     expect(asked.at(-1)?.ids).toHaveLength(1);
+    // The others come as soon as Graph is known to be back, not with what would have been the next probe.
+    const waits = [...probed.values()].flatMap((one) => (one.kind === "later" ? [one.retryInMs] : []));
+    expect(waits).toHaveLength(2);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(awaySpreadMs);
     await enrich(
       people.slice(5).map((person) => idOf(person)),
       { ...live, force: true },

@@ -20,7 +20,7 @@ describe("createExplain()", async () => {
   const db = await openTestRepositories();
   afterAll(() => db[Symbol.asyncDispose]());
   let budget: BudgetUse | null = null;
-  const explain = createExplain({ ...db, readBudget: async () => budget, readFailing: () => null, clock: systemClock });
+  const explain = createExplain({ ...db, readBudget: async () => budget, readGraph: () => null, clock: systemClock });
   const write = (items: Record<string, unknown>[]) =>
     db.events.saveEvents(parseWebhook(delivery(items), Date.now()).events, 5_000);
   const addAccount = () =>

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { InboundEvent } from "../../src/domain/event.ts";
+import { usernameLengthMax } from "../../src/domain/profile.ts";
 import { depthMax, parseWebhook, quarantinedItemsMax } from "../../src/webhook/parse-webhook.ts";
 import shapes from "../fixtures/event-shapes.json" with { type: "json" };
 import { account, bytesOf, delivery, inbound, itemOf } from "../support/webhook-bodies.ts";
@@ -98,6 +99,16 @@ describe("parseWebhook() reads every shape Meta sends", () => {
   test("an entry with field and value and no changes[] is read like a change", () => {
     const entry = { id: account, time: 1, field: "comments", value: { id: "c9", from: { id: person }, text: "x" } };
     expect(only({ object: "instagram", entry: [entry] })).toMatchObject({ kind: "comment", eventKey: "comment:c9" });
+  });
+
+  test.each([
+    ["jane\u0000.\u202edoe\u001b", "jane.doe"],
+    ["\u2066 \u0007", null],
+    ["x".repeat(usernameLengthMax + 1), null],
+  ])("the username %j of a comment is kept as %j: fit for Postgres and for a terminal", (username, kept) => {
+    const value = { id: "c9", from: { id: person, username }, text: "x" };
+    const entry = { id: account, time: 1, changes: [{ field: "comments", value }] };
+    expect(only({ object: "instagram", entry: [entry] })).toMatchObject({ kind: "comment", username: kept });
   });
 
   test("an outer array of one level is opened", () => {

@@ -57,10 +57,14 @@ export const accountSchemas = {
       "How many people stand in each profile status.",
       Object.fromEntries(profileStatuses.map((status) => [status, wholeNumber])),
     ),
-    graphFailingSince: {
-      ...timeOrNull,
-      description:
-        "Since when Instagram's own servers have failed; null where they answer, or this process cannot know.",
+    graph: {
+      description: "Whether Instagram's own servers work, as this daemon sees it; null where this process cannot know.",
+      anyOf: [
+        { type: "null" },
+        closed("The circuit of the account's Graph host.", {
+          failingSince: { ...timeOrNull, description: "Since when one person is asked every 30 s; null: they answer." },
+        }),
+      ],
     },
     budget: {
       description: "Calls of the window that ends now; null where this process cannot know.",
