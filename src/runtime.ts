@@ -89,7 +89,8 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
   const explain = createExplain({
     conversations,
     accounts,
-    readBudget: async (id) => (role === "daemon" ? readBudgetUse(budget, id) : null),
+    // A command by itself has a budget of its own, which tells nothing of the daemon's; in Redis it is everybody's.
+    readBudget: async (id) => (role === "daemon" || config.redisUrl !== null ? readBudgetUse(budget, id) : null),
     readGraph: (login) => (role === "daemon" ? circuit.state(login) : null),
     clock,
   });

@@ -1,6 +1,7 @@
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
+import { openTestRedis } from "../support/test-services.ts";
 import { openCliWorld, refusal, shopId, shopToken } from "./cli-world.ts";
-import { linesOf } from "./run-cli.ts";
+import { linesOf, runCli } from "./run-cli.ts";
 
 describe("social-sync explain and accounts check", async () => {
   const world = await openCliWorld();
@@ -51,5 +52,15 @@ describe("social-sync explain and accounts check", async () => {
     expect(shown).toMatchObject({ budget: null, graph: null });
     expect(shown.problems[0]).toContain("social-sync accounts add");
     expect(blocked.stdout).not.toContain(shopToken.slice(4, 16));
+  });
+
+  test("accounts check tells the calls that all processes made where Redis holds the budget", async () => {
+    await using redis = await openTestRedis();
+    const env = { ...world.env, REDIS_URL: redis.url };
+    world.graph.calls = 0;
+    expect((await runCli(["backfill", "--account-id", "shop"], { env })).exitCode).toBe(0);
+    const { stdout } = await runCli(["accounts", "check", "--account-id", "shop"], { env });
+    expect(stdout).toMatch(new RegExp(`^calls +${world.graph.calls} of no ceiling of its own calls`, "m"));
+    expect(stdout).toMatch(/^instagram +unknown here/m);
   });
 });
