@@ -36,9 +36,9 @@ type Kind = (typeof kinds)[number];
 const peopleOfCycle = 30; // Of each account.
 /** People who fail once by their id (the sandbox's table): their second attempt waits in the queue, for up to a second. */
 const failsOnce = "502";
-/** One in three is well: where every first call fails, Graph itself is taken to fail and is left alone. */
+/** Two in three are well: where one call after the other fails, Graph itself is taken to fail and is left alone for 30 s. */
 const isWell = "000";
-const wellEvery = 3;
+const failsEvery = 3;
 const breakAfterMs = { min: 30, max: 400 };
 const gapMs = { short: 700, long: 6_000 };
 const fullMs = 1_000; // How long the disk stays full.
@@ -125,7 +125,7 @@ export const queueFile: Scenario = {
 
 const isAtStart = (kind: Kind) => kind.endsWith("at start");
 const pickId = (cycle: number, account: number, at: number) =>
-  `999${account}${String(cycle).padStart(4, "0")}${String(at).padStart(5, "0")}${at % wellEvery === 0 ? isWell : failsOnce}`;
+  `999${account}${String(cycle).padStart(4, "0")}${String(at).padStart(5, "0")}${at % failsEvery === 0 ? failsOnce : isWell}`;
 
 const dataFolder = (rig: Rig): string => rig.daemon.env.SOCIAL_SYNC_DATA_DIR ?? "";
 /** A file of the queue as the daemon sees it: its disk is mounted in the daemon's own view only. */
