@@ -28,6 +28,8 @@ export const pollShare = 1 / 360;
 export const pollMsMax = 100;
 /** The slowest answer counts for how old a call may be; with each answer it fades by this part. */
 export const slownessFade = 1 / 1000;
+/** Below this percentage an allowance is known from below only. */
+export const usagePercentVague = 10;
 /** From this percentage on Instagram may refuse (meta-platform.md §5.2). */
 export const usagePercentMax = 100;
 /** Who waits in a higher lane is waited for, beyond the time it was told, for this part of the window, in ms at most this: it may never come back. */

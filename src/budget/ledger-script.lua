@@ -11,7 +11,7 @@ local freeShare, paceLagShare, paceLagCallsMin, paceLumpShare = 0.1, 1 / 50, 2, 
 local laneWaitShare, laneWaitMsMax = 1 / 100, 2000
 local slownessFade = 1 / 1000
 local feelShare, feelShareAt98, feelShareAt99, pollShare = 1 / 36, 1 / 10, 1, 1 / 360
-local feelPercentLive, feelPercentShared, usagePercentMax, pollMsMax = 97, 93, 100, 100
+local feelPercentLive, feelPercentShared, usagePercentVague, usagePercentMax, pollMsMax = 97, 93, 10, 100, 100
 local flightShare, flightMsMin, flightMsMax, bucketsPerWindow = 1 / 10, 10000, 60000, 1000
 local firstAnswerMsMax = 12000
 local firstPauseShare, longestPauseShare, namedPauseMsMax, jitterShare = 1 / 4, 2, 86400000, 0.1
@@ -238,6 +238,13 @@ if step == 'take' then
   local function roomWithin()
     if not learned and n('flying') > 0 and now - (state.askedAt or -huge) < firstAnswerMsMax then return 0, pollMs end
     local leaves = untilLess(false)
+    local isNew = now - (state.bornAt or now) < windowMs
+    local at, pause = state.percent or usagePercentMax, 0
+    if at >= (lane == 'live' and feelPercentLive or feelPercentShared) then
+      pause = windowMs * (at < 98 and feelShare or at < 99 and feelShareAt98 or feelShareAt99)
+    end
+    local isVague = learned and learned < huge and used < ceiling and pause == 0
+      and (lane == 'live' or isNew or at < usagePercentVague)
     local open = allowance - used
     local resume = leaves > 0 and leaves or pollMs
     local full = open <= 0
@@ -249,18 +256,15 @@ if step == 'take' then
       elseif left > 0 and open > 0 and ready < calls then
         resume = math.max(1, math.ceil(paceFrom + lump * spacing - now))
       end
-      full = full or left <= 0 or (ready <= 0 and now - (state.bornAt or now) < windowMs)
+      full = full or left <= 0 or (ready <= 0 and isNew)
       open = math.min(open, left, ready < lump and 0 or ready)
       local waits = state.waitlive or -huge
       if lane == 'backfill' then waits = math.max(waits, state.waitrefresh or -huge) end
       if now < waits then return 0, math.max(1, math.ceil(math.min(resume, waits - now))) end
     end
     if not learned then return math.min(1, open), pollMs end
+    if isVague then resume = math.min(resume, pollMs) end
     if full and learned < huge and used < ceiling then
-      local at, pause = state.percent or usagePercentMax, 0
-      if at >= (lane == 'live' and feelPercentLive or feelPercentShared) then
-        pause = windowMs * (at < 98 and feelShare or at < 99 and feelShareAt98 or feelShareAt99)
-      end
       local restMs = passes == 1 and 0 or (state.toldAt or -huge) + pause - now
       if n('flying') == 0 and restMs <= 0 then return 1, resume end
       resume = math.min(resume, math.ceil(math.max(windowMs * pollShare, restMs)))

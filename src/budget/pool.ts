@@ -21,6 +21,7 @@ import {
   throttledShare,
   throttledWindows,
   usagePercentMax,
+  usagePercentVague,
 } from "./allowance.ts";
 import type { Lane, Settlement } from "./ledger.ts";
 import { bucketsPerWindow, createSlidingWindow, type WindowCount } from "./sliding-window.ts";
@@ -116,6 +117,14 @@ export function createPool(windowMs: number) {
     if (learned === null && flying.calls > 0 && nowMs - askedAtMs < firstAnswerMsMax)
       return { calls: 0, resumeInMs: pollMs };
     const leavesInMs = log.untilLess(nowMs, (bucket) => bucket.calls);
+    // In its first window a pool may be one that others have filled: what it knows is too little to keep to a pace of it.
+    const isNew = nowMs - (bornAtMs ?? nowMs) < windowMs;
+    // Low usage tells that there is room, and not yet how much: the next answer does.
+    const isVague =
+      learned !== Number.POSITIVE_INFINITY &&
+      used.calls < ceiling &&
+      pauseToFeel(lane) === 0 &&
+      (lane === "live" || isNew || (percent ?? usagePercentMax) < usagePercentVague);
     let open = allowance.usable - used.calls;
     let resumeInMs = leavesInMs > 0 ? leavesInMs : pollMs;
     let full = open <= 0;
@@ -130,14 +139,14 @@ export function createPool(windowMs: number) {
       } else if (left > 0 && open > 0 && ready < calls) {
         resumeInMs = Math.max(1, Math.ceil(fromMs + lump * spacingMs - nowMs));
       }
-      // In its first window a pool may be one that others have filled: what it knows is too little to keep to a pace of it.
-      full ||= left <= 0 || (ready <= 0 && nowMs - (bornAtMs ?? nowMs) < windowMs);
+      full ||= left <= 0 || (ready <= 0 && isNew);
       open = Math.min(open, left, ready < lump ? 0 : ready);
       const waitsMs = Math.max(waitsUntilMs.live, lane === "backfill" ? waitsUntilMs.refresh : waitsUntilMs.live);
       if (nowMs < waitsMs)
         return { calls: 0, resumeInMs: Math.max(1, Math.ceil(Math.min(resumeInMs, waitsMs - nowMs))) };
     }
     if (learned === null) return { calls: Math.min(1, open), resumeInMs: pollMs };
+    if (isVague) resumeInMs = Math.min(resumeInMs, pollMs);
     if (full && learned !== Number.POSITIVE_INFINITY && used.calls < ceiling) {
       const restMs = probes ? 0 : toldAtMs + pauseToFeel(lane) - nowMs;
       if (flying.calls === 0 && restMs <= 0) return { calls: 1, resumeInMs };

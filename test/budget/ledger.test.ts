@@ -136,6 +136,20 @@ function describeBook(name: string, open: OpenLedger): void {
       expect(await granted(1, "refresh")).toBe(1);
     });
 
+    test("has nobody wait for more than a moment while usage is low and the allowance known from below only", async () => {
+      await using opened = await open(hour);
+      const { take } = createCaller(opened);
+      await (await take()).end({ usage: { percent: 0, regainMs: null } });
+      const [live, refresh] = [await take(150), await take(150, "refresh")];
+      expect([live.granted, refresh.granted]).toEqual([98, 0]);
+      expect(live.resumeInMs).toBeLessThanOrEqual(100);
+      expect(refresh.resumeInMs).toBeLessThanOrEqual(2_100); // live's turn first
+      await live.end({ usage: { percent: 0, regainMs: null } });
+      opened.clock.advance(100);
+      expect((await take(52)).granted).toBe(52);
+      expect((await take(150, "refresh")).granted).toBe(150);
+    });
+
     test("moves every lane even under a ceiling of one, and counts each account for itself", async () => {
       await using opened = await open({ ...hour, ceiling: 1 });
       const [shop, cafe] = [createCaller(opened), createCaller(opened, "cafe")];
