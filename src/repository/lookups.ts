@@ -3,6 +3,7 @@ import countRefusedSql from "../../sql/queries/count-refused.sql" with { type: "
 import listDueLookups from "../../sql/queries/list-due-lookups.sql" with { type: "text" };
 import listDueProbesSql from "../../sql/queries/list-due-probes.sql" with { type: "text" };
 import parkRefusedSql from "../../sql/queries/park-refused.sql" with { type: "text" };
+import releaseClaimedLookups from "../../sql/queries/release-claimed-lookups.sql" with { type: "text" };
 import releaseLookupsSql from "../../sql/queries/release-lookups.sql" with { type: "text" };
 import releaseOwnedLookups from "../../sql/queries/release-owned-lookups.sql" with { type: "text" };
 import saveOutcomesSql from "../../sql/queries/save-outcomes.sql" with { type: "text" };
@@ -102,6 +103,13 @@ export function createLookupsRepository(database: Database, owner: string | null
     async releaseOwned(): Promise<number> {
       if (owner === null) return 0;
       return (await database.query(releaseOwnedLookups, [owner], "release a predecessor's lookups")).length;
+    },
+
+    /** Gives back what this owner holds of these people, whatever the token. Answers how many people that freed. */
+    async releaseClaimed(ids: readonly ConversationId[]): Promise<number> {
+      if (owner === null || ids.length === 0) return 0;
+      const held = [owner, JSON.stringify(ids)];
+      return (await database.query(releaseClaimedLookups, held, "release lookups of a lost claim")).length;
     },
 
     /** Who is due and held by nobody, at most `limit`. */

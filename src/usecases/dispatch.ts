@@ -1,6 +1,6 @@
 import type { Lane } from "../budget/budget.ts";
 import type { ConversationId } from "../domain/ids.ts";
-import type { Clock } from "../lib/clock.ts";
+import { type Clock, wait } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { messageOf } from "../lib/message-of.ts";
 import type { LookupQueue } from "../queue/lookup-queue.ts";
@@ -25,13 +25,17 @@ export const knownMax = 50_000;
 export const queuedForMs = 10_000;
 /** Jobs that wait in the queue, beyond which a sweep adds none: they are what it would find. */
 export const queuedJobsMax = 200;
+/** Leases of a failed window are given back after this, and again as long as a lease lasts; of so many windows at once. */
+const giveBackAfterMs = 2_000;
+const giveBackTries = 20;
+const givingBackMax = 64;
 /** Retries are put off in steps of this, so that people who wait alike share a job. */
 const delayStepMs = 250;
 
 export type DispatchDependencies = {
   enrich: Enrich;
   queue: Pick<LookupQueue, "addLookups" | "work" | "depth">;
-  lookups: Pick<LookupsRepository, "listDue">;
+  lookups: Pick<LookupsRepository, "listDue" | "releaseClaimed">;
   clock: Clock;
   log: Log;
 };
@@ -52,6 +56,7 @@ export function createDispatcher(
   /** In the queue or in a window by this process's own doing, and until when that is believed (monotonic ms). */
   const known = new Map<ConversationId, number>();
   const inFlight = new Set<Promise<void>>();
+  let givingBack = 0;
 
   const run = async (ids: readonly ConversationId[], lane: Lane): Promise<void> => {
     const bound = new AbortController();
@@ -84,7 +89,25 @@ export function createDispatcher(
     } catch (error) {
       for (const id of ids) known.delete(id);
       log.warn(`Lookups left to the next sweep: ${messageOf(error)}`, context);
+      void giveBack(ids);
     }
+  };
+
+  /**
+   * The claim of a window that failed may have been done, its reply lost with a connection: then the leases are ours and
+   * nobody knows. They are given back once Postgres takes that, so that the next sweep finds their people.
+   */
+  const giveBack = async (ids: readonly ConversationId[]): Promise<void> => {
+    if (givingBack >= givingBackMax) return;
+    givingBack += 1;
+    for (let tries = 0; tries < giveBackTries && (await wait(clock, giveBackAfterMs, stopTaking)); tries += 1) {
+      const isDone = await lookups.releaseClaimed(ids.filter((id) => !isInHand(id))).then(
+        () => true,
+        () => false,
+      );
+      if (isDone) break;
+    }
+    givingBack -= 1;
   };
 
   const fill = (): void => {

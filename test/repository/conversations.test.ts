@@ -83,6 +83,7 @@ describe("createConversationsRepository() on a filled table", async () => {
     ["get-conversation.sql", ["'a3_p3'"]],
     ["claim-lookups.sql", [`'["a3_p3","a3_p13"]'`, "60000", "false", "'a-folder'"]],
     ["release-owned-lookups.sql", ["'a-folder'"]],
+    ["release-claimed-lookups.sql", ["'a-folder'", `'["a3_p3","a3_p13"]'`]],
   ])("%s reads by an index, not by scanning the table", async (name, values) => {
     const text = await Bun.file(`${import.meta.dir}/../../sql/queries/${name}`).text();
     // Plans as the server makes them for a prepared statement: parameters unknown, then the generic plan.

@@ -38,6 +38,16 @@ for (const kind of ["postgres", "embedded"] as const) {
       expect(await first.saveOutcomes([{ lookup: dead.lookup, outcome: late }])).toEqual([]);
     });
 
+    test("releaseClaimed() gives back what a lost claim took in this name, of the people it names", async () => {
+      await first.claimLookups(ids("1", "2", "3"), false);
+      await other.claimLookups(ids("4"), false);
+      expect(await first.releaseClaimed(ids("1", "2", "4", "5"))).toBe(2);
+      expect(await first.releaseClaimed([])).toBe(0);
+      expect(await command.releaseClaimed(ids("3"))).toBe(0);
+      const claims = await other.claimLookups(ids("1", "2", "3"), false);
+      expect(claims.map(({ kind }) => kind)).toEqual(["taken", "taken", "held"]);
+    });
+
     test("releaseOwned() leaves alone what has ended", async () => {
       const [claim] = await first.claimLookups(ids("5"), false);
       if (claim?.kind !== "taken") throw new Error("The claim took nobody");

@@ -18,6 +18,7 @@ import {
   windowsInFlight,
 } from "../../src/usecases/dispatch.ts";
 import type { EnrichResult } from "../../src/usecases/enrich.ts";
+import { createManualClock } from "../cli/manual-clock.ts";
 import { createRecordingLog, systemClock } from "../support/test-repositories.ts";
 
 const accountId = parseAccountId("17841400000000001") as AccountId;
@@ -38,7 +39,9 @@ function make(
   due: () => ConversationId[] = () => [],
   clock: Clock = systemClock,
   depth = 0,
+  releasesFail = 0,
 ) {
+  const released: (readonly ConversationId[])[] = [];
   const windows: number[] = [];
   const signals: AbortSignal[] = [];
   const queued: { ids: readonly ConversationId[]; delayMs: number; lane: string }[] = [];
@@ -61,7 +64,13 @@ function make(
           handle = given;
         },
       },
-      lookups: { listDue: async () => due() },
+      lookups: {
+        listDue: async () => due(),
+        releaseClaimed: async (asked) => {
+          if (released.push(asked) < releasesFail + 1) throw new Error("Postgres is away");
+          return asked.length;
+        },
+      },
       clock,
       log: recorded.log,
     },
@@ -74,6 +83,7 @@ function make(
     queued,
     stop,
     lanes,
+    released,
     work: (asked: ConversationId[], lane = "live") => handle(asked, lane),
     ...recorded,
   };
@@ -211,6 +221,26 @@ describe("createDispatcher()", () => {
     await dispatcher.settle();
     dispatcher.wake([idOf(1)]);
     expect(windows).toEqual([1, 1]);
+  });
+
+  test("gives back what a failed window may have leased, once the database takes that", async () => {
+    const { clock, advance } = createManualClock();
+    const { dispatcher, released } = make(
+      () => Promise.reject(new Error("Cannot claim profile lookups: its reply was lost")),
+      () => [],
+      clock,
+      0,
+      2,
+    );
+    dispatcher.wake(ids(3));
+    await dispatcher.settle();
+    expect(released).toEqual([]);
+    for (const tries of [1, 2, 3, 3]) {
+      advance(2_000);
+      await Bun.sleep(0);
+      expect(released).toHaveLength(tries);
+    }
+    expect(released.at(-1)).toEqual(ids(3));
   });
 
   test("a database that is away costs a line, and the next sweep takes over", async () => {
