@@ -40,12 +40,6 @@ export const flightShare = 1 / 10;
 export const flightMsMin = 10_000;
 export const flightMsMax = 60_000;
 
-/**
- * Where nothing is known of an allowance one call asks, and the others wait for its answer; but no longer than this, in
- * ms: a lookup's own end is 10 s, and who asked may have died.
- */
-export const firstAnswerMsMax = 12_000;
-
 /** How long granted calls are waited for, in ms. */
 export function flightMsOf(windowMs: number): number {
   return Math.max(flightMsMin, Math.min(flightMsMax, windowMs * flightShare));

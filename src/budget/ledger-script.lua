@@ -13,7 +13,6 @@ local slownessFade = 1 / 1000
 local feelShare, feelShareAt98, feelShareAt99, pollShare = 1 / 36, 1 / 10, 1, 1 / 360
 local feelPercentLive, feelPercentShared, usagePercentVague, usagePercentMax, pollMsMax = 97, 93, 10, 100, 100
 local flightShare, flightMsMin, flightMsMax, bucketsPerWindow = 1 / 10, 10000, 60000, 1000
-local firstAnswerMsMax = 12000
 local firstPauseShare, longestPauseShare, namedPauseMsMax, jitterShare = 1 / 4, 2, 86400000, 0.1
 local probeLeaseShare, probePollShare = 1 / 20, 1 / 360
 
@@ -236,7 +235,7 @@ if step == 'take' then
   end
   local passes = math.min(appPasses, ownPasses)
   local function roomWithin()
-    if not learned and n('flying') > 0 and now - (state.askedAt or -huge) < firstAnswerMsMax then return 0, pollMs end
+    if not learned and n('flying') > 0 then return 0, pollMs end
     local leaves = untilLess(false)
     local isNew = now - (state.bornAt or now) < windowMs
     local at, pause = state.percent or usagePercentMax, 0
@@ -293,7 +292,6 @@ if step == 'take' then
     end
     if apart > 0 then put('nextAt', now + apart) end
     if not state.bornAt then put('bornAt', now) end
-    if not learned then put('askedAt', now) end
     local shared = lane == 'live' and 0 or granted
     redis.call('HSET', flightKey, id, text(now) .. ' ' .. text(granted) .. ' ' .. text(shared) .. ' ' .. text(n('landed')))
     redis.call('RPUSH', orderKey, id)

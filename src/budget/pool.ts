@@ -5,7 +5,6 @@ import {
   feelShare,
   feelShareAt98,
   feelShareAt99,
-  firstAnswerMsMax,
   flightMsOf,
   freeShare,
   laneWaitMsMax,
@@ -60,8 +59,6 @@ export function createPool(windowMs: number) {
   /** Calls of throttled answers, and until when some of them stand in the log: Instagram may have counted none of them. */
   let doubt = { calls: 0, untilMs: Number.NEGATIVE_INFINITY };
   let bornAtMs: number | null = null;
-  /** When a call last went out to learn what nobody knew. */
-  let askedAtMs = Number.NEGATIVE_INFINITY;
   let paceAtMs = Number.NEGATIVE_INFINITY;
   let nextAtMs = Number.NEGATIVE_INFINITY;
   const waitsUntilMs = { live: Number.NEGATIVE_INFINITY, refresh: Number.NEGATIVE_INFINITY };
@@ -114,8 +111,7 @@ export function createPool(windowMs: number) {
   function roomWithin(nowMs: number, { lane, calls, allowance, ceiling, probes }: Ask): Room {
     const used = count(nowMs);
     const pollMs = Math.max(1, Math.min(pollMsMax, windowMs * pollShare));
-    if (learned === null && flying.calls > 0 && nowMs - askedAtMs < firstAnswerMsMax)
-      return { calls: 0, resumeInMs: pollMs };
+    if (learned === null && flying.calls > 0) return { calls: 0, resumeInMs: pollMs };
     const leavesInMs = log.untilLess(nowMs, (bucket) => bucket.calls);
     // In its first window a pool may be one that others have filled: what it knows is too little to keep to a pace of it.
     const isNew = nowMs - (bornAtMs ?? nowMs) < windowMs;
@@ -179,7 +175,6 @@ export function createPool(windowMs: number) {
     }
     if (apartMs > 0) nextAtMs = nowMs + apartMs;
     bornAtMs ??= nowMs;
-    if (learned === null) askedAtMs = nowMs;
     const shared = lane === "live" ? 0 : granted;
     flights.set(id, { atMs: nowMs, calls: granted, shared, landedBefore: log.landed() });
     flying = { calls: flying.calls + granted, shared: flying.shared + shared };

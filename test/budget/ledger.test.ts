@@ -1,5 +1,4 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { firstAnswerMsMax } from "../../src/budget/allowance.ts";
 import type { Lane, LedgerTaken, Settlement } from "../../src/budget/ledger.ts";
 import { books, type OpenedLedger, type OpenLedger } from "./ledgers.ts";
 
@@ -45,19 +44,6 @@ function describeBook(name: string, open: OpenLedger): void {
       expect([first.granted, await granted()]).toEqual([1, 0]);
       await first.end();
       expect(await granted(100_000, "backfill")).toBe(100_000);
-    });
-
-    test("lets another call ask where the first one's process died, once its lookup would have ended", async () => {
-      await using opened = await open(hour);
-      const { take, granted } = createCaller(opened);
-      expect((await take(50)).granted).toBe(1); // and no word of it ever after
-      opened.clock.advance(firstAnswerMsMax - 1);
-      expect(await granted()).toBe(0);
-      opened.clock.advance(1);
-      const second = await take(50);
-      expect([second.granted, await granted()]).toEqual([1, 0]);
-      await second.end();
-      expect(await granted(1_000)).toBe(1_000);
     });
 
     test("grants what is left, and says when the next call goes", async () => {
