@@ -26,6 +26,8 @@ export const feelShareAt99 = 1;
 /** How soon to look again for what may come any moment, as a part of the window, in ms at most this: the first call of all goes alone, and its answer is near. */
 export const pollShare = 1 / 360;
 export const pollMsMax = 100;
+/** The first call of all goes alone; where it is not answered for so long, in ms, its caller may be dead, and one more goes. */
+export const firstAloneMs = 2_000;
 /** The slowest answer counts for how old a call may be; with each answer it fades by this part. */
 export const slownessFade = 1 / 1000;
 /** Below this percentage an allowance is known from below only. */

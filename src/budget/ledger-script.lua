@@ -9,7 +9,7 @@ local huge = math.huge
 local liveReserveShare, liveReserveRoots, learnedShare, throttledShare, throttledWindows = 0.05, 2, 0.995, 0.98, 5
 local freeShare, paceLagShare, paceLagCallsMin, paceLumpShare = 0.1, 1 / 50, 2, 1 / 2
 local laneWaitShare, laneWaitMsMax = 1 / 100, 2000
-local slownessFade = 1 / 1000
+local slownessFade, firstAloneMs = 1 / 1000, 2000
 local feelShare, feelShareAt98, feelShareAt99, pollShare = 1 / 36, 1 / 10, 1, 1 / 360
 local feelPercentLive, feelPercentShared, usagePercentVague, usagePercentMax, pollMsMax = 97, 93, 10, 100, 100
 local flightShare, flightMsMin, flightMsMax, bucketsPerWindow = 1 / 10, 10000, 60000, 1000
@@ -235,7 +235,7 @@ if step == 'take' then
   end
   local passes = math.min(appPasses, ownPasses)
   local function roomWithin()
-    if not learned and n('flying') > 0 then return 0, pollMs end
+    if not learned and n('flying') > 0 and now - n('grantedAt') < firstAloneMs then return 0, pollMs end
     local leaves = untilLess(false)
     local isNew = now - (state.bornAt or now) < windowMs
     local at, pause = state.percent or usagePercentMax, 0
@@ -291,6 +291,7 @@ if step == 'take' then
       put('paceAt', free > 0 and now + math.max(0, granted - free) * spacing or paceFrom + granted * spacing)
     end
     if apart > 0 then put('nextAt', now + apart) end
+    put('grantedAt', now)
     if not state.bornAt then put('bornAt', now) end
     local shared = lane == 'live' and 0 or granted
     redis.call('HSET', flightKey, id, text(now) .. ' ' .. text(granted) .. ' ' .. text(shared) .. ' ' .. text(n('landed')))

@@ -5,6 +5,7 @@ import {
   feelShare,
   feelShareAt98,
   feelShareAt99,
+  firstAloneMs,
   flightMsOf,
   freeShare,
   laneWaitMsMax,
@@ -61,6 +62,7 @@ export function createPool(windowMs: number) {
   let bornAtMs: number | null = null;
   let paceAtMs = Number.NEGATIVE_INFINITY;
   let nextAtMs = Number.NEGATIVE_INFINITY;
+  let grantedAtMs = Number.NEGATIVE_INFINITY;
   const waitsUntilMs = { live: Number.NEGATIVE_INFINITY, refresh: Number.NEGATIVE_INFINITY };
 
   function land(id: string): Flight | null {
@@ -111,7 +113,8 @@ export function createPool(windowMs: number) {
   function roomWithin(nowMs: number, { lane, calls, allowance, ceiling, probes }: Ask): Room {
     const used = count(nowMs);
     const pollMs = Math.max(1, Math.min(pollMsMax, windowMs * pollShare));
-    if (learned === null && flying.calls > 0) return { calls: 0, resumeInMs: pollMs };
+    if (learned === null && flying.calls > 0 && nowMs - grantedAtMs < firstAloneMs)
+      return { calls: 0, resumeInMs: pollMs };
     const leavesInMs = log.untilLess(nowMs, (bucket) => bucket.calls);
     // In its first window a pool may be one that others have filled: what it knows is too little to keep to a pace of it.
     const isNew = nowMs - (bornAtMs ?? nowMs) < windowMs;
@@ -174,6 +177,7 @@ export function createPool(windowMs: number) {
       paceAtMs = free > 0 ? nowMs + Math.max(0, granted - free) * spacingMs : fromMs + granted * spacingMs;
     }
     if (apartMs > 0) nextAtMs = nowMs + apartMs;
+    grantedAtMs = nowMs;
     bornAtMs ??= nowMs;
     const shared = lane === "live" ? 0 : granted;
     flights.set(id, { atMs: nowMs, calls: granted, shared, landedBefore: log.landed() });

@@ -46,6 +46,16 @@ function describeBook(name: string, open: OpenLedger): void {
       expect(await granted(100_000, "backfill")).toBe(100_000);
     });
 
+    test("lets one more go where the first call of all is not answered: its caller may have died", async () => {
+      await using opened = await open(hour);
+      const { granted } = createCaller(opened);
+      await granted();
+      opened.clock.advance(1_999);
+      expect(await granted()).toBe(0);
+      opened.clock.advance(1);
+      expect([await granted(50), await granted(50)]).toEqual([1, 0]);
+    });
+
     test("grants what is left, and says when the next call goes", async () => {
       await using opened = await open({ ...hour, ceiling: 60 });
       const { take, granted, prove } = createCaller(opened);
