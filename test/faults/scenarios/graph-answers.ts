@@ -11,14 +11,15 @@ import { createPeople, type PersonRow } from "./graph-kit.ts";
 
 /** What each trouble comes to. Troubles of the account or of its rate are no person's: graph-limits has them. */
 const outcomes: Partial<Record<SandboxTrouble, readonly string[]>> = {
-  no_consent: ["no_consent"],
+  // Their names the inbox may tell, where the edge has a turn free.
+  no_consent: ["no_consent", "username_only"],
   gone: ["not_found"],
   unavailable: ["not_found"],
   invalid_id: ["not_found"],
-  missing: ["not_found"],
+  missing: ["not_found", "username_only"],
   no_profile: ["not_found"],
   profile_not_permitted: ["not_found"],
-  not_visible: ["not_found"],
+  not_visible: ["not_found", "username_only"],
   invalid_user: ["not_found"],
   server_unknown: ["failed"],
   reduce_data: ["failed"],
