@@ -1,6 +1,7 @@
 -- Writes what became of many lookups, column by column.
 -- Promise: only the holder of the lease writes; an older answer never replaces a newer one; a refusal never takes away
---   a name or a picture that is known; a message that came during the lookup re-arms a refusal for lack of consent.
+--   a name or a picture that is known; a message that came during the lookup re-arms a refusal for lack of consent, as one
+--   that comes after it does: five minutes after the answer at the earliest (lookup-rules.ts, consentAgainMs).
 -- Its commit is not waited for on the disk: where a crash of the server undoes it, the person is due as before, and is
 --   answered from the cache, or asked about once more.
 -- $1 json [{ id, lease_token, seen_inbound_at, found, status, reason, attempts, fetched_at, username, name, picture_url,
@@ -31,7 +32,8 @@ update conversations c set
   reason_code = o.reason,
   attempts = o.attempts,
   next_attempt_at = case
-    when o.reason = 'no_consent' and c.last_inbound_at is distinct from o.seen_inbound_at then now()
+    when o.reason = 'no_consent' and c.last_inbound_at is distinct from o.seen_inbound_at
+      then now() + interval '5 minutes'
     else now() + make_interval(secs => o.retry_in_ms / 1000) end,
   evidence = o.evidence::jsonb,
   lease_until = null

@@ -1,4 +1,4 @@
-import { type Lane, lanes } from "../budget/budget.ts";
+import type { Lane } from "../budget/budget.ts";
 import type { ConversationId } from "../domain/ids.ts";
 import { pauseReasons } from "../domain/profile.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -28,8 +28,10 @@ export const queuedForMs = 10_000;
 export const queuedJobsMax = 200;
 /** Retries are put off in steps of this, so that people who wait alike share a job. */
 const delayStepMs = 250;
-/** The same for people who wait for a limit or for Graph itself: thousands wait then, again and again, who came one by one. */
-export const pauseStepMs = 1_000;
+/** The same for a longer pause, for a limit or for Graph itself: thousands wait then, again and again, who came one by one. */
+export const pauseStepMs = 5_000;
+/** What counts as one. */
+const pauseMsMin = 10_000;
 
 export type DispatchDependencies = {
   enrich: Enrich;
@@ -83,7 +85,7 @@ export function createDispatcher(
   const putOff = (id: ConversationId, delayMs: number, lane: Lane): void => {
     if (known.size > knownMax || stopTaking.aborted) return; // a sweep finds them
     const nowMs = clock.monotonicMs();
-    const stepMs = delayMs < pauseStepMs ? delayStepMs : pauseStepMs;
+    const stepMs = delayMs < pauseMsMin ? delayStepMs : pauseStepMs;
     const atMs = Math.ceil((nowMs + delayMs) / stepMs) * stepMs;
     known.set(id, atMs + queuedForMs);
     const key = `${lane} ${atMs}`;
@@ -183,4 +185,4 @@ export function createDispatcher(
 const context = "Dispatcher";
 
 /** A job of an older version names none. */
-const laneOf = (name: string): Lane => lanes.find((lane) => lane === name) ?? "refresh";
+const laneOf = (name: string): Lane => (name === "live" ? "live" : "refresh");

@@ -15,8 +15,9 @@ for (const kind of ["postgres", "embedded"] as const) {
     beforeEach(async () => {
       await db.empty();
       await db.database.query(
-        `insert into conversations (account_id, participant_platform_id, profile_status, next_attempt_at, last_message_at)
-        select '1', n::text, 'pending', now() - interval '1 second', now() from generate_series(1, 6) n`,
+        `insert into conversations (account_id, participant_platform_id, profile_status, next_attempt_at, last_message_at,
+          last_inbound_at)
+        select '1', n::text, 'pending', now() - interval '1 second', now(), now() from generate_series(1, 6) n`,
         [],
         "fill",
       );

@@ -6,7 +6,7 @@
 import postgres from "postgres";
 import { createBudget } from "../../src/budget/budget.ts";
 import { openProfileCache } from "../../src/cache/profile-cache.ts";
-import { type ConversationId, parseAccountId } from "../../src/domain/ids.ts";
+import { type ConversationId, parseAccountId, parseConversationId } from "../../src/domain/ids.ts";
 import { createCircuit } from "../../src/graph/circuit.ts";
 import { createGraphClient } from "../../src/graph/graph-client.ts";
 import { chunk } from "../../src/lib/chunk.ts";
@@ -146,13 +146,15 @@ export async function openVirtualInbox(options: VirtualInboxOptions) {
     });
   }
 
-  /** While set, every request hangs until its caller gives it up, as on a network that swallows everything. */
-  const network = { swallows: false };
+  /** While set, told how many people each request asks about, which hangs until its caller gives it up: a network that swallows all. */
+  const network: { swallowed: ((people: number) => void) | null } = { swallowed: null };
   const fetchFromBox = (url: string, init: RequestInit): Promise<Response> => {
-    if (network.swallows)
+    if (network.swallowed !== null) {
+      network.swallowed(Math.max(1, String(init.body ?? "").split("relative_url").length - 1));
       return new Promise((_, reject) => {
         init.signal?.addEventListener("abort", () => reject(new Error("swallowed")), { once: true });
       });
+    }
     // One base address a login: whose token it is tells the box.
     const bearer = new Headers(init.headers).get("authorization") ?? "";
     const box = sandboxes.find(({ world }) => world.accounts.some(({ token }) => bearer.endsWith(token)));
@@ -224,6 +226,7 @@ export async function openVirtualInbox(options: VirtualInboxOptions) {
   await settle();
 
   let messages = 0;
+  let requests = 0;
   const owned = opening.move();
   return {
     clock,
@@ -243,6 +246,15 @@ export async function openVirtualInbox(options: VirtualInboxOptions) {
       }
       await settle();
     },
+    /** Asks for somebody's lookup as POST …/enrich does. */
+    async request({ accountId, personId }: VirtualMessage, daemon = 0): Promise<void> {
+      requests += 1;
+      const id = parseConversationId(`${accountId}_${personId}`)?.conversationId;
+      if (id === undefined || !(await db.conversations.armLookup(id))) throw new Error("There is no such conversation");
+      all[daemon]?.dispatcher.wake([id]);
+      await settle();
+    },
+    requests: () => requests,
     /** Lets so much time pass, one timer after the other; what each sets off is waited for. */
     async pass(durationMs: number): Promise<void> {
       const endMs = nowMs + durationMs;
