@@ -1,6 +1,8 @@
 -- Leases the asked people to this caller: one lookup at a time per person in all processes.
 -- Promise: nobody is looked up who has never written, nor the account itself; two callers never hold one person at once; a row whose lease ran out can be taken again. A person without
 --   a username gets the one that a comment or mention brought; the lookup's status stays as it is.
+-- Its commit is not waited for on the disk: a lease that a crash of the server undoes is one that nobody holds any more, or
+--   one whose holder asks a second time at the most.
 -- $1 json [conversation id]  $2 lease, ms  $3 true: also take people who are not due (a backfill chose them itself)
 -- $4 who holds the lease beyond the process (see release-owned-lookups.sql), or null
 -- Columns: one row an asked id that exists; lease_token is null where it was not taken.
@@ -24,5 +26,9 @@ taken as (
 )
 select c.id, c.account_id, c.participant_platform_id, c.profile_status, c.attempts, t.lease_token::text as lease_token,
   c.last_inbound_at::text as seen_inbound_at, coalesce(t.participant_username, c.participant_username) as username,
+  c.participant_name as name, c.participant_profile_pic as picture_url,
+  (extract(epoch from c.picture_expires_at) * 1000)::float8 as picture_expires_at_ms,
+  (extract(epoch from c.fetched_at) * 1000)::float8 as fetched_at_ms,
   (c.lease_until is not null and c.lease_until >= now()) as held
 from conversations c join asked using (account_id, participant_platform_id) left join taken t on t.id = c.id
+where (select set_config('synchronous_commit', 'off', true)) = 'off'

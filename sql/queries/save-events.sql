@@ -64,8 +64,10 @@ filed as (
     attempts = case when c.next_attempt_at is null then excluded.attempts else c.attempts end,
     next_attempt_at = case
       when excluded.last_inbound_at is null or c.self or excluded.self or c.next_attempt_at is not null then c.next_attempt_at
-      when c.profile_status in ('pending', 'no_consent')
-        or (c.profile_status = 'username_only' and c.reason_code = 'no_consent') then now()
+      -- Somebody who writes without end and is refused each time: a call in five minutes, not one a message.
+      when c.reason_code = 'no_consent' and c.profile_status in ('no_consent', 'username_only')
+        then greatest(now(), c.checked_at + interval '5 minutes')
+      when c.profile_status in ('pending', 'no_consent') then now()
       when c.profile_status in ('complete', 'no_picture', 'username_only') then
         case when c.checked_at < now() - interval '24 hours' or c.picture_expires_at < now() then now() end
       else c.next_attempt_at end

@@ -1,6 +1,9 @@
 -- Writes what became of many lookups, column by column.
 -- Promise: only the holder of the lease writes; an older answer never replaces a newer one; a refusal never takes away
---   a name or a picture that is known; a message that came during the lookup re-arms a refusal for lack of consent.
+--   a name or a picture that is known; a message that came during the lookup re-arms a refusal for lack of consent, as one
+--   that comes after it does: five minutes after the answer at the earliest (lookup-rules.ts, consentAgainMs).
+-- Its commit is not waited for on the disk: where a crash of the server undoes it, the person is due as before, and is
+--   answered from the cache, or asked about once more.
 -- $1 json [{ id, lease_token, seen_inbound_at, found, status, reason, attempts, fetched_at, username, name, picture_url,
 --    picture_expires_at, retry_in_ms, evidence }]  (status null: still pending, tried again in retry_in_ms)
 -- Columns: id of each row that was written.
@@ -29,11 +32,12 @@ update conversations c set
   reason_code = o.reason,
   attempts = o.attempts,
   next_attempt_at = case
-    when o.reason = 'no_consent' and c.last_inbound_at is distinct from o.seen_inbound_at then now()
+    when o.reason = 'no_consent' and c.last_inbound_at is distinct from o.seen_inbound_at
+      then now() + interval '5 minutes'
     else now() + make_interval(secs => o.retry_in_ms / 1000) end,
   evidence = o.evidence::jsonb,
   lease_until = null
 from outcome o
 where c.account_id = split_part(o.id, '_', 1) and c.participant_platform_id = split_part(o.id, '_', 2)
-  and c.lease_token = o.lease_token
+  and c.lease_token = o.lease_token and (select set_config('synchronous_commit', 'off', true)) = 'off'
 returning c.id

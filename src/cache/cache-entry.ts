@@ -1,10 +1,8 @@
 import { type AccountId, type ParticipantId, parseAccountId } from "../domain/ids.ts";
-import { nameLengthMax, type Profile, usernameLengthMax } from "../domain/profile.ts";
+import { nameLengthMax, type Profile, profileTtlMs, usernameLengthMax } from "../domain/profile.ts";
 
 /** Layout of a cached value. Raise it when the layout changes: other versions are misses, so two releases can share one Redis. */
 export const entryVersion = 1;
-/** How long a profile is kept at most, in ms (spec §4: 86400 s). */
-export const profileTtlMs = 86_400_000;
 /** Longest value that is looked at, in characters. Ours have under 6,000. */
 export const entryLengthMax = 16_384;
 /** Longest picture address that is believed, in characters. */

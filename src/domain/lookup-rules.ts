@@ -41,6 +41,11 @@ export const unavailableRetryMs = dayMs;
 export const failedRetryMs = hourMs;
 /** Missing or forbidden has been seen under throttling (meta-platform.md §3.4): asked once more when that has passed. */
 export const missingAgainMs = 5 * minuteMs;
+/**
+ * Whoever was refused for lack of consent and writes again is asked about again, but not sooner than this after the answer: one
+ * who writes without end must not cost a call a message (meta-platform.md §10, 6 and 25). Stands in save-events.sql and save-outcomes.sql.
+ */
+export const consentAgainMs = 5 * minuteMs;
 /** A permission that is missing for one person may be granted: asked again so often. */
 export const permissionRetryMs = dayMs;
 /** How long an account rests whose app's access level does not reach its people. */

@@ -24,6 +24,14 @@ export type Profile = {
   readonly fetchedAtMs: number;
 };
 
+/** How long a profile is taken as it is, in ms (spec §4: 86400 s), in the cache and in the tables alike. */
+export const profileTtlMs = 86_400_000;
+
+/** Whether a profile from before needs no call: not a day old, and its picture, if any, still there. */
+export function isFresh({ fetchedAtMs, pictureExpiresAtMs }: Profile, nowMs: number): boolean {
+  return nowMs - fetchedAtMs < profileTtlMs && (pictureExpiresAtMs === null || nowMs < pictureExpiresAtMs);
+}
+
 /** Why Instagram will not show this person: about the person, final until something re-arms it. */
 export const absentReasons = ["no_consent", "gone", "unavailable", "invalid_id", "not_visible"] as const;
 export type AbsentReason = (typeof absentReasons)[number];
@@ -85,7 +93,7 @@ export type ReasonCode = AbsentReason | BlockedReason | FailureReason | PauseRea
 
 /** What became of one lookup. `found` and `absent` end it; `later` tries again by itself. */
 export type ProfileOutcome =
-  | { readonly kind: "found"; readonly profile: Profile; readonly source: "cache" | "graph" }
+  | { readonly kind: "found"; readonly profile: Profile; readonly source: "cache" | "stored" | "graph" }
   | {
       readonly kind: "absent";
       readonly status: Exclude<ProfileStatus, "complete" | "no_picture" | "pending">;
@@ -117,6 +125,8 @@ export type Lookup = PersonKey & {
   readonly seenInboundAt: string | null;
   /** Known from an earlier answer, or for free from a comment, a mention or the inbox. */
   readonly username: string | null;
+  /** What an earlier lookup found, however old; null: none has. */
+  readonly stored: Profile | null;
   /** Attempts already spent on this person since the lookup was armed. */
   readonly attempts: number;
 };

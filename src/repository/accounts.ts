@@ -115,7 +115,7 @@ export function createAccountsRepository(database: Database, vault: Vault) {
 
     /** The token and state of one account. Once a pause is over, one caller gets the token for a probe. */
     async getAccess(id: AccountId): Promise<AccountEntry> {
-      const [row] = await database.query<AccessRow>(getAccountAccess, [id], "read the account");
+      const [row] = await database.queryOften<AccessRow>(getAccountAccess, [id], "read the account");
       if (row === undefined) return { kind: "unknown" };
       const parked = { kind: "parked", state: row.state, reason: row.state_reason } as const;
       if (row.token_sealed === null || (row.state !== "active" && !row.probe_due)) return parked;

@@ -112,6 +112,23 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
     deadlineMs: number,
   ): Promise<R[]> => run(text, parameters, action, { prepare: true, deadlineMs });
 
+  const uses = new Map<string, number>();
+  /**
+   * Runs one statement that comes again and again: planned anew each time its use has doubled, since planning costs more
+   * than running it. A plan from when the tables were nearly empty, which may scan them, so serves no more often than it
+   * had been used by then, and is gone as soon as autovacuum has looked; and a connection keeps a few dozen plans at most.
+   */
+  const queryOften = <R extends Row>(
+    text: string,
+    parameters: readonly Parameter[],
+    action: string,
+    deadlineMs = statementDeadlineMs,
+  ): Promise<R[]> => {
+    const used = (uses.get(text) ?? 0) + 1;
+    uses.set(text, used); // One entry a file of sql/queries.
+    return run(`${text}\n-- plan ${Math.floor(Math.log2(used))}`, parameters, action, { prepare: true, deadlineMs });
+  };
+
   /** Runs `steps` in one transaction on one connection: for migrations alone, since a lost connection may not undo it. */
   const inTransaction = async (steps: (runStep: (text: string) => Promise<Row[]>) => Promise<void>, action: string) => {
     try {
@@ -124,6 +141,7 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
   return {
     query,
     queryPrepared,
+    queryOften,
     inTransaction,
     embedded: embedded !== null,
     /** Flushes every commit so far to the disk; null where the server does that with each by itself. */

@@ -9,7 +9,13 @@ import releaseOwnedLookups from "../../sql/queries/release-owned-lookups.sql" wi
 import saveOutcomesSql from "../../sql/queries/save-outcomes.sql" with { type: "text" };
 import saveUsernamesSql from "../../sql/queries/save-usernames.sql" with { type: "text" };
 import type { AccountId, ConversationId, ParticipantId } from "../domain/ids.ts";
-import { type Lookup, type ProfileOutcome, type ProfileStatus, statusOfProfile } from "../domain/profile.ts";
+import {
+  type Lookup,
+  type Profile,
+  type ProfileOutcome,
+  type ProfileStatus,
+  statusOfProfile,
+} from "../domain/profile.ts";
 import type { Database } from "./database.ts";
 
 /**
@@ -34,6 +40,10 @@ type ClaimRow = {
   lease_token: string | null;
   seen_inbound_at: string | null;
   username: string | null;
+  name: string | null;
+  picture_url: string | null;
+  picture_expires_at_ms: number | null;
+  fetched_at_ms: number | null;
   held: boolean;
 };
 
@@ -47,7 +57,7 @@ export function createLookupsRepository(database: Database, owner: string | null
   return {
     /** Leases people to this caller. `force` takes those too that are not due. One claim an id, in the order asked. */
     async claimLookups(ids: readonly ConversationId[], force: boolean): Promise<Claim[]> {
-      const rows = await database.query<ClaimRow>(
+      const rows = await database.queryOften<ClaimRow>(
         claimLookupsSql,
         [JSON.stringify(ids), leaseMs, force, owner],
         "claim profile lookups",
@@ -69,6 +79,7 @@ export function createLookupsRepository(database: Database, owner: string | null
             leaseToken: row.lease_token,
             seenInboundAt: row.seen_inbound_at,
             username: row.username,
+            stored: readStored(row),
             attempts: row.attempts,
           },
         };
@@ -78,7 +89,7 @@ export function createLookupsRepository(database: Database, owner: string | null
     /** Writes outcomes, guarded by lease and age. Answers the conversations that were written. */
     async saveOutcomes(outcomes: readonly { lookup: Lookup; outcome: ProfileOutcome }[]): Promise<ConversationId[]> {
       if (outcomes.length === 0) return [];
-      const rows = await database.query<{ id: ConversationId }>(
+      const rows = await database.queryOften<{ id: ConversationId }>(
         saveOutcomesSql,
         [JSON.stringify(outcomes.map(({ lookup, outcome }) => buildOutcomeRow(lookup, outcome)))],
         "save profiles",
@@ -147,6 +158,18 @@ export function createLookupsRepository(database: Database, owner: string | null
 
 /** At worst these walk all of an account's people, about once an hour. */
 const countDeadlineMs = 10_000;
+
+function readStored(row: ClaimRow): Profile | null {
+  if (row.fetched_at_ms === null) return null;
+  return {
+    participantId: row.participant_platform_id,
+    username: row.username,
+    name: row.name,
+    pictureUrl: row.picture_url,
+    pictureExpiresAtMs: row.picture_expires_at_ms,
+    fetchedAtMs: row.fetched_at_ms,
+  };
+}
 
 function buildOutcomeRow(lookup: Lookup, outcome: ProfileOutcome) {
   const base = { id: lookup.conversationId, lease_token: lookup.leaseToken, seen_inbound_at: lookup.seenInboundAt };

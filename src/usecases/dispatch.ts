@@ -1,5 +1,6 @@
 import type { Lane } from "../budget/budget.ts";
 import type { ConversationId } from "../domain/ids.ts";
+import { pauseReasons } from "../domain/profile.ts";
 import { type Clock, wait } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { messageOf } from "../lib/message-of.ts";
@@ -31,6 +32,10 @@ const giveBackTries = 20;
 const givingBackMax = 64;
 /** Retries are put off in steps of this, so that people who wait alike share a job. */
 const delayStepMs = 250;
+/** The same for a longer pause, for a limit or for Graph itself: thousands wait then, again and again, who came one by one. */
+export const pauseStepMs = 5_000;
+/** What counts as one. */
+const pauseMsMin = 10_000;
 
 export type DispatchDependencies = {
   enrich: Enrich;
@@ -57,6 +62,11 @@ export function createDispatcher(
   const known = new Map<ConversationId, number>();
   const inFlight = new Set<Promise<void>>();
   let givingBack = 0;
+  /**
+   * Who waits for the end of a pause, by lane and time. In memory, so that those of different windows come back together:
+   * as jobs of their own they would come back one by one, for hours, at two statements each.
+   */
+  const pauses = new Map<string, { readonly ids: ConversationId[]; readonly cancel: () => void }>();
 
   const run = async (ids: readonly ConversationId[], lane: Lane): Promise<void> => {
     const bound = new AbortController();
@@ -67,10 +77,34 @@ export function createDispatcher(
     for (const id of ids) known.delete(id);
     for (const [id, result] of results) {
       if (result.kind !== "later") continue;
+      if (pauseReasons.some((reason) => reason === result.reason)) {
+        putOff(id, result.retryInMs, lane);
+        continue;
+      }
       const delayMs = Math.ceil(result.retryInMs / delayStepMs) * delayStepMs;
       byDelay.set(delayMs, [...(byDelay.get(delayMs) ?? []), id]);
     }
     for (const [delayMs, late] of byDelay) await enqueue(late, delayMs, lane);
+  };
+
+  const putOff = (id: ConversationId, delayMs: number, lane: Lane): void => {
+    if (known.size > knownMax || stopTaking.aborted) return; // a sweep finds them
+    const nowMs = clock.monotonicMs();
+    const stepMs = delayMs < pauseMsMin ? delayStepMs : pauseStepMs;
+    const atMs = Math.ceil((nowMs + delayMs) / stepMs) * stepMs;
+    known.set(id, atMs + queuedForMs);
+    const key = `${lane} ${atMs}`;
+    const group = pauses.get(key);
+    if (group !== undefined) {
+      group.ids.push(id);
+      return;
+    }
+    const ids = [id];
+    const end = () => {
+      pauses.delete(key);
+      void enqueue(ids, 0, lane);
+    };
+    pauses.set(key, { ids, cancel: clock.after(atMs - nowMs, end) });
   };
 
   const enqueue = async (ids: readonly ConversationId[], delayMs: number, lane: Lane): Promise<void> => {
@@ -150,6 +184,8 @@ export function createDispatcher(
     sweep,
     /** People who wait in memory. */
     depth: () => waiting.size,
+    /** What is held in memory, in entries: each is bounded by a limit of this file. */
+    sizes: () => ({ waiting: waiting.size, known: known.size, pauses: pauses.size, inFlight: inFlight.size }),
     /** Takes people who want a lookup now. Returns at once. */
     wake(ids: readonly ConversationId[]): void {
       const overflow: ConversationId[] = [];
@@ -161,8 +197,9 @@ export function createDispatcher(
       if (overflow.length > 0) void enqueue(overflow, 0, "live");
       fill();
     },
-    /** After `stopTaking`: waits for the windows in flight. */
+    /** After `stopTaking`: waits for the windows in flight, and leaves those who are put off to the tables. */
     async settle(): Promise<void> {
+      if (stopTaking.aborted) for (const { cancel } of pauses.values()) cancel();
       await Promise.all(inFlight);
     },
   };

@@ -14,6 +14,7 @@ import {
 import {
   type BlockedReason,
   blockedReasons,
+  isFresh,
   type Lookup,
   type LookupAnswer,
   type ProfileOutcome,
@@ -38,7 +39,7 @@ export type EnrichDependencies = {
   budget: Pick<Budget, "take" | "settle">;
   graph: Pick<GraphClient, "fetchProfiles" | "fetchUsername">;
   circuit: Pick<Circuit, "ask" | "note">;
-  clock: Pick<Clock, "random" | "after" | "monotonicMs">;
+  clock: Pick<Clock, "random" | "after" | "monotonicMs" | "nowMs">;
   log: Log;
 };
 
@@ -118,8 +119,12 @@ async function lookUp(
   const asked: Lookup[] = [];
   for (const lookup of group) {
     const profile = cached.get(lookup.participantId);
-    if (profile === undefined) asked.push(lookup);
-    else decided.push({ lookup, outcome: { kind: "found", profile, source: "cache" } });
+    const { stored } = lookup;
+    if (profile !== undefined) decided.push({ lookup, outcome: { kind: "found", profile, source: "cache" } });
+    // The second level: a cache that is lost does not turn what Postgres knows into calls.
+    else if (stored !== null && isFresh(stored, clock.nowMs()))
+      decided.push({ lookup, outcome: { kind: "found", profile: stored, source: "stored" } });
+    else asked.push(lookup);
   }
   if (asked.length === 0) return nothing(decided);
 

@@ -27,13 +27,17 @@ export function createRecordingLog() {
   return { log, lines, messages: () => lines.map((line) => line.message) };
 }
 
-/** Everything below the use-cases on a database of its own: real Postgres, or the embedded one. */
-export async function openTestRepositories(kind: "postgres" | "embedded" = "postgres") {
+/** Everything below the use-cases on a database of its own: real Postgres, or the embedded one. `prepare` meets it empty. */
+export async function openTestRepositories(
+  kind: "postgres" | "embedded" = "postgres",
+  prepare: (url: string) => Promise<void> = async () => {},
+) {
   await using opening = new AsyncDisposableStack();
   const url = kind === "postgres" ? opening.use(await openTestDatabase()).url : null;
   const dataFolder = mkdtempSync(join(tmpdir(), "social-sync-test-"));
   opening.defer(() => rmSync(dataFolder, { recursive: true, force: true }));
   const database: Database = opening.use(await openDatabase({ url, dataFolder, clock: systemClock, log: silentLog }));
+  if (url !== null) await prepare(url);
   await migrate(database);
   const owned = opening.move();
   return {

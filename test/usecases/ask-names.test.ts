@@ -92,6 +92,7 @@ describe("askNames()", async () => {
       });
       // The reason still rules: no backfill asks again, their next message does.
       expect(await db.conversations.listMissingProfiles(id, null, 5)).toEqual([]);
+      await db.database.query("update conversations set checked_at = now() - interval '5 minutes'", [], "age");
       expect((await write(id, inbound(refused, "m2", 1_762_000_001_000, {}, id))).wanted).toEqual([idOf(id, refused)]);
       await enrich([idOf(id, refused)], live);
       expect(await row(refused)).toMatchObject({ profile_status: "username_only", reason_code: "no_consent" });

@@ -236,7 +236,27 @@ describe("enrich()", async () => {
       next_attempt_at: null,
     });
     expect((await db.accounts.getAccess(accountId)).kind).toBe("ready");
+    await db.database.query("update conversations set checked_at = now() - interval '5 minutes'", [], "age");
     expect((await write([inbound("111", "m2", 1_762_000_001_000)])).wanted).toEqual([idOf("111")]);
+  });
+
+  test("what the tables hold and is fresh is no call, without a cache too; what is a day old or has a dead picture is one", async () => {
+    await write([inbound("111", "m1", 1_762_000_000_000)]);
+    await (await make()).enrich([idOf("111")], live);
+    const { enrich } = await make(); // of another process, or without Redis: its cache is empty
+    const ask = async () => (await enrich([idOf("111")], { ...live, force: true })).get(idOf("111"));
+    const set = (column: string, value: string) =>
+      db.database.query(`update conversations set ${column} = ${value}`, [], "age");
+    const before = await row("111");
+    expect(await ask()).toMatchObject({ kind: "found", source: "stored" });
+    expect(await row("111")).toEqual({ ...before, checked_at: expect.anything(), lease_token: expect.anything() });
+    expect(asked).toHaveLength(1);
+    await set("fetched_at", "now() - interval '24 hours'");
+    expect(await ask()).toMatchObject({ kind: "found", source: "graph" });
+    const { enrich: third } = await make();
+    await set("picture_expires_at", "now()");
+    expect((await third([idOf("111")], { ...live, force: true })).get(idOf("111"))).toMatchObject({ source: "graph" });
+    expect(asked).toHaveLength(3);
   });
 
   test("a message that comes while Instagram refuses is not forgotten", async () => {

@@ -7,7 +7,7 @@ import {
   parseAccountId,
   parseParticipantId,
 } from "../../src/domain/ids.ts";
-import { lookupRules } from "../../src/domain/lookup-rules.ts";
+import { consentAgainMs, lookupRules } from "../../src/domain/lookup-rules.ts";
 import type { PauseReason, ReasonCode } from "../../src/domain/profile.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
 import { openTestRepositories } from "../support/test-repositories.ts";
@@ -28,6 +28,17 @@ describe("what asks for a person again", async () => {
       ...{ token: "IGAAtoken", tokenExpiresAtMs: null },
     });
   const isDue = async () => (await db.lookups.listDue(5)).includes(id);
+  const dueInMs = async () => {
+    const [row] = await db.rows("conversations", "id");
+    return row?.next_attempt_at instanceof Date ? row.next_attempt_at.getTime() - Date.now() : null;
+  };
+  /** As if the last answer had come so long ago. */
+  const age = (ms: number) =>
+    db.database.query(
+      "update conversations set checked_at = checked_at - make_interval(secs => $1::float8 / 1000)",
+      [ms],
+      "age",
+    );
   /** The person after their question ended with `reason`. */
   const end = async (reason: Exclude<ReasonCode, PauseReason>) => {
     await db.empty();
@@ -45,6 +56,7 @@ describe("what asks for a person again", async () => {
 
   test.each(ruled)("%s: the table's events and its time, and no others", async (reason, rule) => {
     await end(reason);
+    await age(consentAgainMs);
     await write([inbound("111", "m2", 1_762_000_001_000)]);
     expect({ by: "message", due: await isDue() }).toEqual({ by: "message", due: rule.rearmedBy.includes("message") });
     await end(reason);
@@ -60,14 +72,28 @@ describe("what asks for a person again", async () => {
     await db.conversations.armLookup(id);
     expect({ by: "request", due: await isDue() }).toEqual({ by: "request", due: rule.rearmedBy.includes("request") });
     await end(reason);
-    const [row] = await db.rows("conversations", "id");
-    const inMs = row?.next_attempt_at instanceof Date ? row.next_attempt_at.getTime() - Date.now() : null;
+    const inMs = await dueInMs();
     if (rule.rearmAfterMs === null) expect(inMs).toBeNull();
     else expect(Math.abs((inMs ?? 0) - rule.rearmAfterMs)).toBeLessThan(60_000);
   });
 
+  test("a message soon after a refusal for lack of consent asks minutes after it, and the next ones no earlier and no later", async () => {
+    await end("no_consent");
+    for (const [mid, ageMs] of [
+      ["m2", 0],
+      ["m3", 0],
+      ["m4", 60_000],
+    ] as const) {
+      await age(ageMs);
+      expect((await write([inbound("111", mid, 1_762_000_001_000)])).wanted).toEqual([]);
+      expect(Math.abs(((await dueInMs()) ?? 0) - consentAgainMs)).toBeLessThan(30_000);
+    }
+    expect(await db.rows("conversations", "id")).toMatchObject([{ profile_status: "pending", attempts: 0 }]);
+  });
+
   test("a tap on an icebreaker or the menu is a message; what the account says is none", async () => {
     await end("no_consent");
+    await age(consentAgainMs);
     await write([echo("111", "e1", 1_762_000_002_000)]);
     expect(await isDue()).toBe(false);
     await write([itemOf("111", 1_762_000_003_000, { postback: { mid: "p1", title: "Start", payload: "START" } })]);
