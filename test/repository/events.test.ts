@@ -161,7 +161,7 @@ for (const kind of ["postgres", "embedded"] as const) {
     test("a person without consent is armed again by their next message, not by an echo", async () => {
       await saveItems(inbound(anna, "m1", t));
       await db.database.query(
-        "update conversations set profile_status = 'no_consent', next_attempt_at = null",
+        "update conversations set profile_status = 'no_consent', reason_code = 'no_consent', checked_at = now() - interval '1 hour', next_attempt_at = null",
         [],
         "set",
       );
