@@ -1,7 +1,7 @@
 /**
  * The system calls of processes in the order in which they happened, by strace.
  *
- *   const log = await traceCalls([daemon.pid, …], async () => { …send posts… });
+ *   const log = await traceCalls(() => [daemon.pid, …], async () => { …send posts… });
  *   parseCalls(log)      // writes, flushes and what sockets brought, each with its begin and end in the log's order
  *
  * One strace sees all of the processes: a call's line stands before every line that could only follow from it.
@@ -31,8 +31,9 @@ export type Call = {
   readonly endsAt: number;
 };
 
-/** Runs `work` while every thread and child of `pids` is traced; answers the log. Throws where they cannot be. */
-export async function traceCalls(pids: readonly number[], work: () => Promise<void>): Promise<string> {
+/** Runs `work` while every thread and child of `listPids()` is traced; answers the log. Throws where they cannot be. */
+export async function traceCalls(listPids: () => readonly number[], work: () => Promise<void>): Promise<string> {
+  const pids = listPids();
   const path = join(tmpdir(), `social-sync-strace-${process.pid}-${crypto.randomUUID()}`);
   const attach = pids.flatMap((pid) => ["-p", String(pid)]);
   const options = ["-f", "-ttt", "-y", "-s", String(textBytesMax), "-e", `trace=${traced}`, "-o", path];
@@ -47,6 +48,9 @@ export async function traceCalls(pids: readonly number[], work: () => Promise<vo
     await waitUntil(isAttached, attachMsMax, "Cannot trace the processes: strace has not attached");
     if (strace.exitCode !== null)
       throw new Error(`Cannot trace the processes: strace ended.\n${(await said).slice(-1_000)}`);
+    // One that was born between the list and the attachment is nobody's traced child.
+    const strangers = listPids().filter((pid) => readTracer(pid) !== strace.pid);
+    if (strangers.length > 0) throw new Error(`Cannot trace the processes: ${strangers.join(", ")} came meanwhile`);
     await work();
     strace.kill("SIGINT");
     await withDeadline(strace.exited, detachMsMax, "Cannot end the trace: strace has not ended");

@@ -26,13 +26,15 @@ export const durabilityOrder: Scenario = {
     const warm = rig.order.next();
     if (warm !== null) await rig.sender.send(warm);
 
-    const withDatabase = await watch(rig, cycles, lanes.database, walFile, [
+    // What the warm one brought about may open connections, and a server process that begins while the trace does is not in it.
+    await rig.settle();
+    const withDatabase = await watch(rig, cycles, lanes.database, walFile, () => [
       rig.daemon.pid,
       ...listProcessesIn(rig.postgres.folder),
     ]);
     say(`${withDatabase.report.answers} answers with Postgres looked at`);
     await rig.postgres.stop("immediate");
-    const withSpool = await watch(rig, cycles, lanes.spool, spoolFile, [rig.daemon.pid]);
+    const withSpool = await watch(rig, cycles, lanes.spool, spoolFile, () => [rig.daemon.pid]);
     say(`${withSpool.report.answers} answers with the spool looked at`);
     await rig.postgres.start();
     await rig.reconnect();
@@ -52,7 +54,13 @@ export const durabilityOrder: Scenario = {
 type Watched = { readonly calls: readonly Call[]; readonly mids: readonly string[]; readonly report: DurabilityReport };
 
 /** Sends `count` messages while the processes are traced, and checks the order. */
-async function watch(rig: Rig, count: number, lanes: number, file: RegExp, pids: readonly number[]): Promise<Watched> {
+async function watch(
+  rig: Rig,
+  count: number,
+  lanes: number,
+  file: RegExp,
+  pids: () => readonly number[],
+): Promise<Watched> {
   const mids: string[] = [];
   const log = await traceCalls(pids, async () => {
     let sent = 0;
