@@ -46,18 +46,20 @@ export function createConnectWatch(
 
   function watch(text: string, onLate: () => void): () => void {
     const url = new URL(text);
-    const ended = new AbortController();
+    // Made with the probe: nearly every answer is there before one begins.
+    let ended: AbortController | null = null;
     let cancelLate: () => void = () => {};
     const cancelProbe = clock.after(Math.min(probeAfterMs, timeoutMs / 2), () => {
       const heardMs = heardAtMs.get(url.origin);
       if (heardMs !== undefined && clock.monotonicMs() - heardMs < timeoutMs) return;
       cancelLate = clock.after(timeoutMs - Math.min(probeAfterMs, timeoutMs / 2), onLate);
+      ended = new AbortController();
       void probe(url, ended.signal).then(() => cancelLate());
     });
     return () => {
       cancelProbe();
       cancelLate();
-      ended.abort();
+      ended?.abort();
     };
   }
 

@@ -37,6 +37,9 @@ type AccessRow = Pick<AccountRow, "id" | "login" | "page_id" | "state" | "state_
   probe_due: boolean;
 };
 
+/** An account's row on its way. */
+export type AccessReading = { readonly reading: Promise<readonly AccessRow[]> };
+
 /** A probe whose asker died is asked again after this. */
 export const probeLeaseMs = 60_000;
 
@@ -63,6 +66,11 @@ export function createAccountsRepository(database: Database, vault: Vault) {
       if (error instanceof SyncError && error.code === "config_invalid") return null;
       throw error;
     }
+  };
+  const readAccess = (id: AccountId): AccessReading => {
+    const reading = database.queryOften<AccessRow>(getAccountAccess, [id], "read the account");
+    reading.catch(() => {});
+    return { reading };
   };
   return {
     /** Every account, by its own id. */
@@ -113,9 +121,12 @@ export function createAccountsRepository(database: Database, vault: Vault) {
       await database.query(armBlockedLookups, [account.id], "un-park the account's lookups", armDeadlineMs);
     },
 
+    /** Reads what `getAccess()` goes by, for a caller who may need it in a moment. Never rejects: the need tells. */
+    readAccess,
+
     /** The token and state of one account. Once a pause is over, one caller gets the token for a probe. */
-    async getAccess(id: AccountId): Promise<AccountEntry> {
-      const [row] = await database.queryOften<AccessRow>(getAccountAccess, [id], "read the account");
+    async getAccess(id: AccountId, { reading }: AccessReading = readAccess(id)): Promise<AccountEntry> {
+      const [row] = await reading;
       if (row === undefined) return { kind: "unknown" };
       const parked = { kind: "parked", state: row.state, reason: row.state_reason } as const;
       if (row.token_sealed === null || (row.state !== "active" && !row.probe_due)) return parked;

@@ -2,7 +2,7 @@ import type { Budget, Lane, Throttle } from "../budget/budget.ts";
 import type { ProfileCache } from "../cache/profile-cache.ts";
 import type { AccountAccess } from "../domain/account.ts";
 import { SyncError } from "../domain/error.ts";
-import type { AccountId, ConversationId } from "../domain/ids.ts";
+import { type AccountId, type ConversationId, parseConversationId } from "../domain/ids.ts";
 import {
   awayOutcome,
   blockedOutcome,
@@ -24,7 +24,7 @@ import type { GraphClient } from "../graph/graph-client.ts";
 import type { Clock } from "../lib/clock.ts";
 import { passFaultPoint } from "../lib/fault-point.ts";
 import type { Log } from "../lib/log.ts";
-import type { AccountsRepository } from "../repository/accounts.ts";
+import type { AccessReading, AccountsRepository } from "../repository/accounts.ts";
 import type { LookupsRepository } from "../repository/lookups.ts";
 import { type Asked, judgeAnswers, type VerdictDependencies } from "./account-verdict.ts";
 import { askNames, type NamesDependencies } from "./ask-names.ts";
@@ -34,7 +34,7 @@ export type EnrichDependencies = {
   lookups: Pick<LookupsRepository, "claimLookups" | "saveOutcomes" | "releaseLookups"> &
     VerdictDependencies["lookups"] &
     NamesDependencies["lookups"];
-  accounts: Pick<AccountsRepository, "getAccess"> & VerdictDependencies["accounts"];
+  accounts: Pick<AccountsRepository, "getAccess" | "readAccess"> & VerdictDependencies["accounts"];
   cache: Pick<ProfileCache, "getProfiles" | "saveProfiles">;
   budget: Pick<Budget, "take" | "settle">;
   graph: Pick<GraphClient, "fetchProfiles" | "fetchUsername">;
@@ -60,13 +60,19 @@ export type Enrich = ReturnType<typeof createEnrich>;
  * way to a profile, for the daemon and the backfill. One result an id. Throws `storage_unavailable` only.
  */
 export function createEnrich(dependencies: EnrichDependencies) {
-  const { lookups, log } = dependencies;
+  const { lookups, accounts, log } = dependencies;
   return async function enrich(
     ids: readonly ConversationId[],
     options: EnrichOptions,
   ): Promise<ReadonlyMap<ConversationId, EnrichResult>> {
     const results = new Map<ConversationId, EnrichResult>();
     const taken: Lookup[] = [];
+    // Beside the claim, not behind it: a customer waits for both.
+    const readings = new Map<AccountId, AccessReading>();
+    for (const id of ids) {
+      const accountId = parseConversationId(id)?.accountId;
+      if (accountId !== undefined && !readings.has(accountId)) readings.set(accountId, accounts.readAccess(accountId));
+    }
     for (const claim of await lookups.claimLookups(ids, options.force)) {
       if (claim.kind === "taken") {
         taken.push(claim.lookup);
@@ -82,7 +88,11 @@ export function createEnrich(dependencies: EnrichDependencies) {
     const byAccount = Map.groupBy(taken, (lookup) => lookup.accountId);
     await Promise.all(
       [...byAccount].map(async ([accountId, group]) => {
-        const { decided: outcomes, putOff, asked } = await lookUp(dependencies, accountId, group, options);
+        const {
+          decided: outcomes,
+          putOff,
+          asked,
+        } = await lookUp(dependencies, { accountId, reading: readings.get(accountId) }, group, options);
         for (const { lookup, outcome } of putOff) results.set(lookup.conversationId, outcome);
         passFaultPoint("answered");
         const saved = new Set(await lookups.saveOutcomes(outcomes));
@@ -105,7 +115,7 @@ type Decided = { lookup: Lookup; outcome: ProfileOutcome };
 /** Answers every lookup of one account. `putOff` are left as they were. */
 async function lookUp(
   { accounts, cache, budget, graph, circuit, clock, lookups, log }: EnrichDependencies,
-  accountId: AccountId,
+  { accountId, reading }: { readonly accountId: AccountId; readonly reading: AccessReading | undefined },
   group: readonly Lookup[],
   { lane, signal }: EnrichOptions,
 ): Promise<{ decided: Decided[]; putOff: Decided[]; asked: (Asked & { access: AccountAccess }) | null }> {
@@ -128,7 +138,7 @@ async function lookUp(
   }
   if (asked.length === 0) return nothing(decided);
 
-  const entry = await accounts.getAccess(accountId);
+  const entry = await accounts.getAccess(accountId, reading);
   if (entry.kind !== "ready") {
     const reason = entry.kind === "unknown" ? "token_missing" : readBlockedReason(entry.reason);
     return nothing([...decided, ...asked.map((lookup) => block(lookup, reason))]);
