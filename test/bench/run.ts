@@ -1,27 +1,29 @@
 /**
- * `bun run bench [webhook|backfill|start|latency|budget|all] [--runs 5] [--seconds N]`: figures on a real Postgres with fsync on,
+ * `bun run bench [webhook|backfill|start|latency|budget|calls|all] [--runs 5] [--seconds N]`: figures on a real Postgres with fsync on,
  * medians over the runs, ratios pair by pair. Prints the aims beside the figures and judges nothing: exit code 1 only
  * where it could not measure.
  */
 import { benchBackfill } from "./backfill.ts";
 import { openBenchPostgres } from "./bench-postgres.ts";
 import { benchBudget } from "./budget.ts";
+import { benchCalls } from "./calls.ts";
 import { benchLatency } from "./latency.ts";
 import { describeMachine } from "./machine.ts";
 import { findProgram } from "./product.ts";
 import { benchStart } from "./start.ts";
 import { benchWebhook } from "./webhook.ts";
 
-const usage = "bun run bench [webhook|backfill|start|latency|budget|all] [--runs 5] [--seconds N]";
+const usage = "bun run bench [webhook|backfill|start|latency|budget|calls|all] [--runs 5] [--seconds N]";
 const benches = {
   webhook: benchWebhook,
   backfill: benchBackfill,
   start: benchStart,
   latency: benchLatency,
   budget: benchBudget,
+  calls: benchCalls,
 } as const;
 /** Seconds of one run where the caller names none; the others run as long as their work takes. */
-const secondsDefaults = { webhook: 5, backfill: 0, start: 10, latency: 20, budget: 0 } as const;
+const secondsDefaults = { webhook: 5, backfill: 0, start: 10, latency: 20, budget: 0, calls: 0 } as const;
 const runsDefault = 5;
 const runsMax = 99;
 const secondsMax = 600;

@@ -98,6 +98,29 @@ describe("openDatabase()", () => {
     expect(await Promise.all(Array.from({ length: connectionsMax }, look))).toEqual(Array(connectionsMax).fill([]));
   });
 
+  test("a statement that comes often is planned anew each time its use has doubled, so that it meets a table as large as it is", async () => {
+    await using home = await openTestDatabase();
+    await using database = await open(home.url);
+    await database.query("create table heap (id text primary key)", [], "make a table");
+    await database.query("alter table heap set (autovacuum_enabled = false)", [], "leave it alone");
+    const find = (n: number) =>
+      database.queryOften<{ id: string; plans: number }>(
+        `select id, (select count(*)::int from pg_prepared_statements where statement like '%queryOften%') as plans
+         from heap where id = any(array(select json_array_elements_text($1::text::json))) -- queryOften`,
+        [JSON.stringify([String(n)])],
+        "find",
+      );
+    const fill = (from: number, to: number) =>
+      database.query("insert into heap select n::text from generate_series($1::int, $2::int) n", [from, to], "fill");
+    await fill(1, 1);
+    for (let used = 1; used <= 15; used++) expect(await find(1)).toMatchObject([{ id: "1" }]);
+    await fill(2, 50_000);
+    let plans = 0;
+    for (let used = 16; used <= 300; used++) plans = Math.max(plans, (await find(used))[0]?.plans ?? 0);
+    expect(plans).toBeGreaterThan(2);
+    expect(plans).toBeLessThanOrEqual(9); // of 300 uses: 1, 2, 4 … 256
+  });
+
   test("a statement that met another writer is sent again, a bounded number of times", async () => {
     await using home = await openTestDatabase();
     await using database = await open(home.url);

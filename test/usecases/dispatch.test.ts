@@ -10,6 +10,7 @@ import {
 import type { Clock } from "../../src/lib/clock.ts";
 import {
   createDispatcher,
+  pauseStepMs,
   queuedForMs,
   queuedJobsMax,
   waitingMax,
@@ -18,6 +19,7 @@ import {
   windowsInFlight,
 } from "../../src/usecases/dispatch.ts";
 import type { EnrichResult } from "../../src/usecases/enrich.ts";
+import { createFakeClock } from "../budget/fake-clock.ts";
 import { createManualClock } from "../cli/manual-clock.ts";
 import { createRecordingLog, systemClock } from "../support/test-repositories.ts";
 
@@ -133,6 +135,35 @@ describe("createDispatcher()", () => {
     dispatcher.wake([idOf(1)]);
     await dispatcher.settle();
     expect(queued).toEqual([{ ids: [idOf(1)], delayMs: 4_000, lane: "live" }]);
+  });
+
+  test("people who wait for Graph or a limit come back together, whichever windows they were in, and to the tables at a stop", async () => {
+    const clock = createFakeClock();
+    const pause = (n: number): EnrichResult => ({
+      ...{ kind: "later", reason: n % 2 ? "graph_away" : "throttled", attempts: 0, evidence: null },
+      retryInMs: 30_001 + n * 40, // up to 4 s apart
+    });
+    const { dispatcher, queued, stop } = make(
+      (id) => pause(Number(id.split("_")[1]) - 1000),
+      () => [],
+      clock,
+    );
+    for (const id of ids(100)) {
+      dispatcher.wake([id]);
+      await dispatcher.settle();
+    }
+    expect(dispatcher.sizes()).toEqual({ waiting: 0, known: 100, pauses: 1, inFlight: 0 });
+    dispatcher.wake(ids(100)); // in hand
+    expect(queued).toEqual([]);
+    clock.advance(pauseStepMs * 7);
+    expect(queued).toEqual([{ ids: ids(100), delayMs: 0, lane: "live" }]);
+
+    dispatcher.wake([idOf(200)]);
+    await dispatcher.settle();
+    stop.abort();
+    await dispatcher.settle();
+    clock.advance(120_000);
+    expect(queued).toHaveLength(1);
   });
 
   test("the sweep at the start takes up whom queue and memory lost, once", async () => {
