@@ -33,7 +33,7 @@ const givingBackMax = 64;
 /** Retries are put off in steps of this, so that people who wait alike share a job. */
 const delayStepMs = 250;
 /** The same for a longer pause, for a limit or for Graph itself: thousands wait then, again and again, who came one by one. */
-export const pauseStepMs = 5_000;
+export const pauseStepMs = 2_000;
 /** What counts as one. */
 const pauseMsMin = 10_000;
 

@@ -10,7 +10,6 @@ import {
 import type { Clock } from "../../src/lib/clock.ts";
 import {
   createDispatcher,
-  pauseStepMs,
   queuedForMs,
   queuedJobsMax,
   waitingMax,
@@ -141,7 +140,7 @@ describe("createDispatcher()", () => {
     const clock = createFakeClock();
     const pause = (n: number): EnrichResult => ({
       ...{ kind: "later", reason: n % 2 ? "graph_away" : "throttled", attempts: 0, evidence: null },
-      retryInMs: 30_001 + n * 40, // up to 4 s apart
+      retryInMs: 30_001 + n * 15, // up to 1.5 s apart
     });
     const { dispatcher, queued, stop } = make(
       (id) => pause(Number(id.split("_")[1]) - 1000),
@@ -155,7 +154,7 @@ describe("createDispatcher()", () => {
     expect(dispatcher.sizes()).toEqual({ waiting: 0, known: 100, pauses: 1, inFlight: 0 });
     dispatcher.wake(ids(100)); // in hand
     expect(queued).toEqual([]);
-    clock.advance(pauseStepMs * 7);
+    clock.advance(32_000);
     expect(queued).toEqual([{ ids: ids(100), delayMs: 0, lane: "live" }]);
 
     dispatcher.wake([idOf(200)]);
