@@ -61,12 +61,12 @@ export function createDispatcher(
   /** In the queue or in a window by this process's own doing, and until when that is believed (monotonic ms). */
   const known = new Map<ConversationId, number>();
   const inFlight = new Set<Promise<void>>();
-  let givingBack = 0;
   /**
    * Who waits for the end of a pause, by lane and time. In memory, so that those of different windows come back together:
    * as jobs of their own they would come back one by one, for hours, at two statements each.
    */
   const pauses = new Map<string, { readonly ids: ConversationId[]; readonly cancel: () => void }>();
+  let givingBack = 0;
 
   const run = async (ids: readonly ConversationId[], lane: Lane): Promise<void> => {
     const bound = new AbortController();
