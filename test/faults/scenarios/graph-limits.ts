@@ -164,6 +164,9 @@ async function throttle(
     const open = countRequests(rig, index);
     await people.send(index, ids.slice(0, 1));
     await waitUntil(() => countRequests(rig, index) > open, 5_000, "Cannot throttle: nobody asked", 2);
+    // Asked is not yet told: who writes before the answer has come may be asked for as well.
+    const isTold = async () => (await people.read(ids.slice(0, 1)))[0]?.reason === "throttled";
+    await waitUntil(isTold, 5_000, "Cannot throttle: nobody waits for it", 2);
     const toldMs = performance.now();
     const before = countRequests(rig, index);
     for (const id of ids.slice(1)) if (performance.now() - toldMs < sendWithinMs) await people.send(index, [id]);
