@@ -15,19 +15,20 @@ export const eventsPerCommitMax = 2_000;
  * of them go to the spool, which takes a multiple of what the database does.
  */
 export const postsCommittingMax = 1_024;
-/**
- * Posts that may wait for the disk: two rounds of it. Beyond that Meta is told to come again, before memory and waiting
- * grow without bound. Of three times the load that Postgres takes, 768 kept most: more make each turn of the event loop
- * longer, and the disk waits for turns; fewer leave it waiting for posts.
- */
+/** Posts that may wait for the disk. Beyond that Meta is told to come again, before memory and waiting grow without bound. */
 export const postsSpoolingMax = 768;
+/**
+ * The same in a flood. Whoever is refused waits for the turn of the event loop before theirs, and each post that is taken
+ * makes that longer: of three times the load that Postgres takes, 128 kept as many as 768 and refused three times sooner.
+ */
+export const postsInFloodMax = 128;
 /**
  * A flood is over once it has not filled anything for so long. Asked by what waits alone it would end between two rounds
  * of the disk, and what came next would cost this thread a commit again: in a flood that halved what was kept.
  */
 export const floodLastsMs = 1_000;
-/** Once full, the door stays shut until so much of the limit is left: each change of it costs the server some 0.2 ms. */
-const doorOpensBelow = 0.9;
+/** Once full, the door stays shut until no more than this share of the limit waits: each change of it costs the server some 0.2 ms. */
+const doorOpensBelow = 0.1;
 /** A spool that had no room is left alone for so long in a flood: the database takes what it can. */
 const spoolAvoidedMs = 1_000;
 /** Bytes of bodies that may wait, for the same reason: some few deliveries are megabytes. */
@@ -100,9 +101,12 @@ export function createIngest(
   };
   const goesToSpool = (): boolean => spoolFirst || away || isFlooded();
   /** Whether `share` of what may wait does, with `bytes` more. */
-  const isFull = (bytes: number, share = 1): boolean =>
-    held.bytes + bytes > share * bytesWaitingMax ||
-    (goesToSpool() ? held.spooling >= share * postsSpoolingMax : held.committing >= share * postsCommittingMax);
+  const isFull = (bytes: number, share = 1): boolean => {
+    if (held.bytes + bytes > share * bytesWaitingMax) return true;
+    const flooded = isFlooded();
+    if (!flooded && !spoolFirst && !away) return held.committing >= share * postsCommittingMax;
+    return held.spooling >= share * (flooded ? postsInFloodMax : postsSpoolingMax);
+  };
   /** After every change of what is held: while anything is, another change will follow. */
   const watchDoor = (): void => {
     if (shut === isFull(0, shut ? doorOpensBelow : 1)) return;

@@ -9,6 +9,7 @@ import {
   createIngest,
   floodLastsMs,
   postsCommittingMax,
+  postsInFloodMax,
   postsSpoolingMax,
 } from "../../src/usecases/ingest.ts";
 import { createStore } from "../../src/usecases/store.ts";
@@ -269,12 +270,12 @@ describe("createIngest()", async () => {
       () => disk.promise,
     );
     const body = delivery([inbound("111", "m1", t)]);
-    const receipts = Array.from({ length: postsCommittingMax + postsSpoolingMax }, () => send(body));
-    expect(spooled).toHaveLength(postsSpoolingMax);
+    const receipts = Array.from({ length: postsCommittingMax + postsInFloodMax }, () => send(body));
+    expect(spooled).toHaveLength(postsInFloodMax);
     expect([ingest.isFull(), ingest.isFlooded()]).toEqual([true, true]);
     expect(await send(body)).toBe("unavailable");
     expect(told).toEqual({ shed: 2, door: [true] });
-    expect(ingest.depth()).toBe(postsCommittingMax + postsSpoolingMax);
+    expect(ingest.depth()).toBe(postsCommittingMax + postsInFloodMax);
     database.resolve();
     disk.resolve("kept");
     expect(new Set(await Promise.all(receipts))).toEqual(new Set(["kept"]));
@@ -283,7 +284,29 @@ describe("createIngest()", async () => {
     time.passedMs += floodLastsMs;
     expect(ingest.isFlooded()).toBe(false);
     expect(await send(body)).toBe("kept");
-    expect(spooled).toHaveLength(postsSpoolingMax);
+    expect(spooled).toHaveLength(postsInFloodMax);
+  });
+
+  test("in an outage more may wait for the disk than in a flood, until they are too many", async () => {
+    const disk = Promise.withResolvers<SpoolReceipt>();
+    const answers = [Promise.resolve<SpoolReceipt>("kept")];
+    const { ingest, send, spooled } = make(
+      {
+        saveEvents: async () => {
+          throw new Error("gone");
+        },
+      },
+      () => answers.pop() ?? disk.promise,
+    );
+    const body = delivery([inbound("111", "m1", t)]);
+    expect(await send(body)).toBe("kept");
+    expect([ingest.isAway(), ingest.isFlooded()]).toEqual([true, false]);
+    const receipts = Array.from({ length: postsSpoolingMax }, () => send(body));
+    expect(spooled).toHaveLength(1 + postsSpoolingMax);
+    expect([ingest.isFull(), ingest.isFlooded()]).toEqual([true, true]);
+    disk.resolve("kept");
+    expect(new Set(await Promise.all(receipts))).toEqual(new Set(["kept"]));
+    expect(ingest.isFull()).toBe(false);
   });
 
   test("a flood with a spool that has no room is the database's as far as it goes", async () => {
