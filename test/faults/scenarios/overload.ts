@@ -3,6 +3,7 @@
  * The load is a process of its own (overload-load.ts); it, Postgres and the daemon share the machine's cores, so the
  * figures are what is left for each, and the ratios are what counts.
  */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { readMemoryBytes } from "../../bench/process-usage.ts";
 import { withDeadline } from "../../support/bounded-wait.ts";
@@ -55,8 +56,10 @@ export const overload: Scenario = {
       memoryBytes = Math.max(memoryBytes, readMemoryBytes(pid).now);
     }, 50);
     const perSecond = Math.ceil(peakPerSecond * overloadTimes);
+    const stolenBefore = readStolenSeconds();
     const over = await load.run({ phase: "open", lanes: overloadLanes, perSecond, ms: overloadMs[form] });
     clearInterval(watch);
+    const stolenSeconds = readStolenSeconds() - stolenBefore;
     // The daemon's own time to work off what waited is a part of "normal again".
     const normalMs = await waitForNormal(rig, beforeMs);
     const overPerSecond = (over.acknowledged / over.sendingMs) * 1000;
@@ -101,6 +104,8 @@ export const overload: Scenario = {
         "memory at most, MB": Math.round(memoryBytes / 1e6),
         "normal again after, ms": normalMs === null ? "never" : Math.round(normalMs),
         "load's own cpu, %": Math.round((over.cpuSeconds / over.totalMs) * 100_000),
+        // Of a shared machine's: a core that stands still for 50 ms makes every answer so late.
+        "taken by other machines, s of a core": round(stolenSeconds),
         // Overload taken for an outage: then the same posts are written twice, to the spool and from it.
         "times it took Postgres for away": rig.daemon.output().split("Postgres does not take messages").length - 1,
         "shed by the daemon's count": await readMetric(url, "social_sync_webhook_shed_total"),
@@ -109,6 +114,12 @@ export const overload: Scenario = {
     };
   },
 };
+
+/** Seconds that this machine's cores wanted to work and were not let, since its start; proc(5), `steal`, in hundredths. */
+function readStolenSeconds(): number {
+  const [total = ""] = readFileSync("/proc/stat", "utf8").split("\n", 1);
+  return Number(total.trim().split(/ +/)[8] ?? 0) / 100;
+}
 
 const round = (ms: number) => Math.round(ms * 10) / 10;
 
