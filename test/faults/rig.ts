@@ -42,7 +42,7 @@ const planHoursBack = 16;
 const hourMs = 3_600_000;
 const accountsDefault = 4;
 const peopleDefault = 250; // An account: enough that commits meet on some conversations and not on all.
-const spoolDrainMsMax = 120_000; // What a spool holds after the longest outage of a scenario.
+const spoolDrainMsMax = 300_000; // What a spool holds after the longest outage or flood of a scenario: two million posts.
 const commandMsMax = 30_000; // `accounts add`: a second.
 export const appSecret = "faults_app_secret";
 
