@@ -100,13 +100,11 @@ export function createIngest(
     return nowMs < floodedUntilMs && nowMs >= spoolAvoidedUntilMs;
   };
   const goesToSpool = (): boolean => spoolFirst || away || isFlooded();
+  const spoolingMax = (): number => (isFlooded() ? postsInFloodMax : postsSpoolingMax);
   /** Whether `share` of what may wait does, with `bytes` more. */
-  const isFull = (bytes: number, share = 1): boolean => {
-    if (held.bytes + bytes > share * bytesWaitingMax) return true;
-    const flooded = isFlooded();
-    if (!flooded && !spoolFirst && !away) return held.committing >= share * postsCommittingMax;
-    return held.spooling >= share * (flooded ? postsInFloodMax : postsSpoolingMax);
-  };
+  const isFull = (bytes: number, share = 1): boolean =>
+    held.bytes + bytes > share * bytesWaitingMax ||
+    (goesToSpool() ? held.spooling >= share * spoolingMax() : held.committing >= share * postsCommittingMax);
   /** After every change of what is held: while anything is, another change will follow. */
   const watchDoor = (): void => {
     if (shut === isFull(0, shut ? doorOpensBelow : 1)) return;
