@@ -1,4 +1,4 @@
-/** CPU time and memory of single processes, from /proc. Throws where the process has gone or there is no /proc. */
+/** CPU time and memory of single processes, and what the machine was kept from, from /proc. Throws where the process has gone or there is no /proc. */
 import { readFileSync } from "node:fs";
 import { listProcessesIn } from "../support/server-folder.ts";
 
@@ -32,6 +32,12 @@ export function readServerCpuSeconds({ pid, folder }: { readonly pid: number; re
     }
   }
   return ticks / ticksPerSecond;
+}
+
+/** Seconds that this machine's cores wanted to work and were not let, since its start: `steal` of proc(5). */
+export function readStolenSeconds(): number {
+  const [total = ""] = readFileSync("/proc/stat", "utf8").split("\n", 1);
+  return Number(total.split(/ +/)[8] ?? Number.NaN) / ticksPerSecond;
 }
 
 /** `now`: what is resident. `peak`: the most there ever was. */

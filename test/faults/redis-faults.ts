@@ -4,9 +4,10 @@
  * again afterwards.
  */
 import { waitUntil } from "../support/bounded-wait.ts";
+import { percentile } from "./percentile.ts";
 import type { Rig } from "./rig.ts";
 import type { ScenarioContext, ScenarioResult } from "./scenario.ts";
-import { finish, percentile, startLoad } from "./under-load.ts";
+import { finish, startLoad } from "./under-load.ts";
 
 export type RedisFault = {
   readonly name: string;

@@ -70,12 +70,6 @@ export async function finish(
   });
 }
 
-/** The value below which `share` of them lie; 0 where there are none. */
-export function percentile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
-}
-
 /**
  * Ms from the moment `sinceMs` (since 1970) to the first commit that came from the daemon after it, by the time that
  * Postgres itself wrote into the row; null where there is none. A commit that began before the moment does not count.

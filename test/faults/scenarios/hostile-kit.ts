@@ -56,12 +56,6 @@ export async function removeStrangers(sql: Sql, plan: EventPlan): Promise<void> 
   await sql`delete from quarantine`;
 }
 
-/** The sorted value in the middle, or at `share` of the way; 0 of none. */
-export function percentile(values: ArrayLike<number>, share = 0.5): number {
-  const sorted = Float64Array.from(values).sort();
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
-}
-
 /** One figure of a daemon's /metrics; 0 where it is not there. */
 export async function readMetric(url: string, name: string): Promise<number> {
   const text = await (await fetch(`${url}/metrics`, { headers: { Connection: "close" } })).text();

@@ -3,6 +3,7 @@
  * poison, too large, too deep, no UTF-8, inexact ids, odd times, request smuggling, slow senders, idle connections.
  */
 import { openIdleConnections, sendRaw } from "../../http/raw-socket.ts";
+import { percentile } from "../percentile.ts";
 import { openLane } from "../request-lane.ts";
 import { openRig, type Rig } from "../rig.ts";
 import type { Scenario } from "../scenario.ts";
@@ -10,7 +11,6 @@ import { buildRequest } from "../sender.ts";
 import {
   buildStranger,
   buildStrangerBody,
-  percentile,
   raiseFileLimit,
   removeStrangers,
   sendMany,

@@ -10,6 +10,7 @@
  * Delivery `n` is one message whose mid ends in `n`, 9 digits.
  */
 import type { Socket } from "bun";
+import { percentile } from "../percentile.ts";
 
 export type LoadInput = {
   readonly port: number;
@@ -124,11 +125,10 @@ function createTimes() {
       (chunks.at(-1) as Float32Array)[at] = ms;
       length += 1;
     },
-    percentile(share: number): number {
-      const all = new Float32Array(length);
-      for (const [at, chunk] of chunks.entries())
-        all.set(chunk.subarray(0, Math.min(timesPerChunk, length - at * timesPerChunk)), at * timesPerChunk);
-      return all.sort()[Math.min(length - 1, Math.floor(share * length))] ?? 0;
+    all(): Float32Array {
+      const all = new Float32Array(chunks.length * timesPerChunk);
+      for (const [at, chunk] of chunks.entries()) all.set(chunk, at * timesPerChunk);
+      return all.subarray(0, length);
     },
     length: () => length,
   };
@@ -159,9 +159,10 @@ async function runPhase(
   const statuses = new Map<number, number>();
   const ackMs = createTimes();
   const shedMs = createTimes();
-  prepare(firstSerial, Math.ceil(((perSecond || signedPerSecond) * ms) / 1000));
+  const expected = Math.ceil(((perSecond || signedPerSecond) * ms) / 1000);
+  prepare(firstSerial, expected);
   /** One bit a delivery. */
-  let acknowledged = new Uint8Array(Math.ceil(((perSecond || 2 * signedPerSecond) * ms) / 8000) + 1);
+  let acknowledged = new Uint8Array((expected >> 3) + 1);
   const cpuBefore = process.cpuUsage();
   const startMs = performance.now();
   const counts = {
@@ -296,10 +297,10 @@ async function runPhase(
     shedWithoutRetryAfter: counts.shedBare,
     sendingMs,
     totalMs,
-    ackP50Ms: ackMs.percentile(0.5),
-    ackP99Ms: ackMs.percentile(0.99),
-    shedP50Ms: shedMs.percentile(0.5),
-    shedP99Ms: shedMs.percentile(0.99),
+    ackP50Ms: percentile(ackMs.all(), 0.5),
+    ackP99Ms: percentile(ackMs.all(), 0.99),
+    shedP50Ms: percentile(shedMs.all(), 0.5),
+    shedP99Ms: percentile(shedMs.all(), 0.99),
     connections: counts.connectionsMost,
     cpuSeconds: (cpu.user + cpu.system) / 1e6,
   };

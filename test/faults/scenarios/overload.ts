@@ -3,15 +3,15 @@
  * The load is a process of its own (overload-load.ts); it, Postgres and the daemon share the machine's cores, so the
  * figures are what is left for each, and the ratios are what counts.
  */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { readMemoryBytes } from "../../bench/process-usage.ts";
+import { readMemoryBytes, readStolenSeconds } from "../../bench/process-usage.ts";
 import { withDeadline } from "../../support/bounded-wait.ts";
+import { percentile } from "../percentile.ts";
 import { openLane } from "../request-lane.ts";
 import { openRig, type Rig } from "../rig.ts";
 import type { Scenario } from "../scenario.ts";
 import { buildRequest } from "../sender.ts";
-import { buildStranger, buildStrangerBody, percentile, raiseFileLimit, readMetric } from "./hostile-kit.ts";
+import { buildStranger, buildStrangerBody, raiseFileLimit, readMetric } from "./hostile-kit.ts";
 import type { LoadInput, LoadPhase, LoadReport } from "./overload-load.ts";
 
 const accountId = "17848000000000001";
@@ -114,12 +114,6 @@ export const overload: Scenario = {
     };
   },
 };
-
-/** Seconds that this machine's cores wanted to work and were not let, since its start; proc(5), `steal`, in hundredths. */
-function readStolenSeconds(): number {
-  const [total = ""] = readFileSync("/proc/stat", "utf8").split("\n", 1);
-  return Number(total.trim().split(/ +/)[8] ?? 0) / 100;
-}
 
 const round = (ms: number) => Math.round(ms * 10) / 10;
 

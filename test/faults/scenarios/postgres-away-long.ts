@@ -1,9 +1,10 @@
 /** Row 9: Postgres is away for so long that the spool gets full; then it comes back. */
 import { waitUntil } from "../../support/bounded-wait.ts";
+import { percentile } from "../percentile.ts";
 import { openRig, type Rig } from "../rig.ts";
 import type { Scenario } from "../scenario.ts";
 import type { Answer } from "../sender.ts";
-import { finish, judgeTimes, longest, percentile, readMegabytes, startLoad } from "../under-load.ts";
+import { finish, judgeTimes, longest, readMegabytes, startLoad } from "../under-load.ts";
 
 /** `spoolMb` is filled in about half of `awayMs`; a delivery takes some 2.5 kB of it. */
 const forms = {

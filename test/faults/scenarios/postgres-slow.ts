@@ -1,7 +1,9 @@
 /** Row 12: every answer of Postgres comes half a second late. */
+
+import { percentile } from "../percentile.ts";
 import { openRig } from "../rig.ts";
 import type { Scenario } from "../scenario.ts";
-import { finish, percentile, startLoad, waitForStored } from "../under-load.ts";
+import { finish, startLoad, waitForStored } from "../under-load.ts";
 
 const batchMax = 10;
 const latencyMs = 250; // Each way.

@@ -1,8 +1,9 @@
 /** Row 18: the tables change under prepared statements, and the server forgets one (26000), as a pooler makes it. */
 import { createFlip } from "../flip-statement.ts";
+import { percentile } from "../percentile.ts";
 import { openRig } from "../rig.ts";
 import type { Scenario } from "../scenario.ts";
-import { finish, percentile, startLoad } from "../under-load.ts";
+import { finish, startLoad } from "../under-load.ts";
 
 const batchMax = 10;
 const pauseMs = 120;
