@@ -13,6 +13,7 @@ import type { Clock } from "./lib/clock.ts";
 import { lockFile } from "./lib/lock-file.ts";
 import type { Log } from "./lib/log.ts";
 import { createAccountsRepository } from "./repository/accounts.ts";
+import { createCandidatesRepository } from "./repository/candidates.ts";
 import { createConversationsRepository } from "./repository/conversations.ts";
 import { createDaemonsRepository } from "./repository/daemons.ts";
 import { openDatabase } from "./repository/database.ts";
@@ -25,6 +26,7 @@ import { createSchedulesRepository } from "./repository/schedules.ts";
 import { createVault, keyBytes, parseKey } from "./repository/vault.ts";
 import { createEnrich } from "./usecases/enrich.ts";
 import { createExplain } from "./usecases/explain.ts";
+import type { RunSeat } from "./usecases/open-run.ts";
 import { aliveWithinMs } from "./usecases/schedules.ts";
 
 /** Profiles the in-process cache holds: some 40 MB at most. */
@@ -59,8 +61,10 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
   const vault = createVault(readEncryptionKey(config.encryptionKey, folder));
   const accounts = createAccountsRepository(database, vault);
   const conversations = createConversationsRepository(database);
+  const candidates = createCandidatesRepository(database);
   const events = createEventsRepository(database);
-  const lookups = createLookupsRepository(database, role === "daemon" ? readLeaseOwner(folder) : null);
+  const folderOwner = readLeaseOwner(folder);
+  const lookups = createLookupsRepository(database, role === "daemon" ? folderOwner : null);
   const runs = createRunsRepository(database);
   const replays = createReplayRepository(database);
   const schedules = createSchedulesRepository(database);
@@ -104,6 +108,7 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
     schemaVersion,
     accounts,
     conversations,
+    candidates,
     events,
     lookups,
     runs,
@@ -116,6 +121,12 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
     circuit,
     enrich,
     explain,
+    /** This process as an owner of backfill runs: the kernel says at once which of its folder's processes is dead. */
+    sit: (instance: string): RunSeat => ({
+      instance,
+      folder: folderOwner,
+      lock: (accountId) => lockFile(join(folder, `backfill-${accountId}.lock`)),
+    }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -5,6 +5,8 @@
 --   one whose holder asks a second time at the most.
 -- $1 json [conversation id]  $2 lease, ms  $3 true: also take people who are not due (a backfill chose them itself)
 -- $4 who holds the lease beyond the process (see release-owned-lookups.sql), or null
+-- $5 the backfill run that they are for, or null: it takes again whom a dead owner of it held  $6 its fencing token, or null;
+--    an owner who has lost the run gets nobody
 -- Columns: one row an asked id that exists; lease_token is null where it was not taken.
 with asked as (
   select distinct split_part(id, '_', 1) as account_id, split_part(id, '_', 2) as participant_platform_id
@@ -17,8 +19,10 @@ taken as (
       where k.account_id = c.account_id and k.participant_id = c.participant_platform_id))
   from (
     select account_id, participant_platform_id from conversations join asked using (account_id, participant_platform_id)
-    where (lease_until is null or lease_until < now()) and ($3::boolean or next_attempt_at <= now()) and not self
-      and last_inbound_at is not null
+    where (lease_until is null or lease_until < now() or ($5::text is not null and lease_owner = $4::text))
+      and ($5::text is null or exists (select 1 from backfill_runs
+        where id = $5::text and fencing_token = $6::bigint and state = 'running'))
+      and ($3::boolean or next_attempt_at <= now()) and not self and last_inbound_at is not null
     order by account_id, participant_platform_id for update of conversations skip locked
   ) free
   where c.account_id = free.account_id and c.participant_platform_id = free.participant_platform_id

@@ -1,5 +1,9 @@
--- Records how far a run is. The cursor stands behind a finished prefix.
--- $1 run id  $2 state  $3 done  $4 outcomes (json)  $5 cursor (json or null)
-update backfill_runs set state = $2, done = $3, outcomes = $4::text::jsonb, cursor = $5::text::jsonb, heartbeat_at = now(),
-  ended_at = case when $2 = 'running' then null else now() end
-where id = $1
+-- Says that the run's owner lives, and where the run stands. Only its owner can. People are counted where they are saved.
+-- $1 run id  $2 fencing token  $3 cursor (json or null)  $4 candidates  $5 how long it is held up (ms) or null
+-- $6 phase  $7 where the list of names goes on, or null  $8 totals of the names (json)
+-- Columns: cancel_requested; no row where the run is somebody else's by now.
+update backfill_runs set heartbeat_at = now(), cursor = $3::text::jsonb, candidates = $4::bigint,
+  paused_until = now() + make_interval(secs => $5::float8 / 1000), phase = $6::text, names_cursor = $7::text,
+  names = $8::text::jsonb
+where id = $1::text and fencing_token = $2::bigint and state = 'running'
+returning cancel_requested

@@ -24,12 +24,18 @@ export type BackfillDisplay = Disposable & {
   readonly stopping: () => void;
 };
 
-export type Run = { readonly runId: string; readonly accountName: string; readonly total: number };
+/** What is shown. `done`: how many an earlier owner of the run has finished; they are no part of the rate. */
+export type Shown = {
+  readonly runId: string;
+  readonly accountName: string;
+  readonly total: number;
+  readonly done: number;
+};
 
 /** A bar at the bottom of the terminal. `connect` is handed the way for log lines to appear above it, then null. */
 export function openLiveDisplay(
   io: Pick<Io, "stderr" | "env" | "clock" | "abort">,
-  run: Run,
+  run: Shown,
   connect: (writeAbove: ((text: string) => void) | null) => void,
 ): BackfillDisplay {
   const view = createView(run, io.clock);
@@ -54,7 +60,7 @@ export function openLiveDisplay(
 }
 
 /** A log line every five seconds. */
-export function openLineDisplay(io: Pick<Io, "stderr" | "clock">, run: Run, log: Pick<Log, "log">): BackfillDisplay {
+export function openLineDisplay(io: Pick<Io, "stderr" | "clock">, run: Shown, log: Pick<Log, "log">): BackfillDisplay {
   const view = createView(run, io.clock);
   const stopTicks = every(io.clock, lineEveryMs, () => {
     const { done, total } = view.read();
@@ -68,7 +74,7 @@ export function openLineDisplay(io: Pick<Io, "stderr" | "clock">, run: Run, log:
 }
 
 /** NDJSON on standard output: `start`, `progress`, `pause`; `printEnd()` of the command adds `end`. */
-export function openEventDisplay(io: Pick<Io, "stdout" | "stderr" | "clock">, run: Run): BackfillDisplay {
+export function openEventDisplay(io: Pick<Io, "stdout" | "stderr" | "clock">, run: Shown): BackfillDisplay {
   const view = createView(run, io.clock);
   let toldAtMs = Number.NEGATIVE_INFINITY;
   let pauseEndsAtMs = 0;
@@ -84,9 +90,9 @@ export function openEventDisplay(io: Pick<Io, "stdout" | "stderr" | "clock">, ru
       }
       if (nowMs - toldAtMs < eventEveryMs) return;
       toldAtMs = nowMs;
-      const { done, total, successful, errors, outcomes } = progress;
+      const { phase, done, total, successful, errors, outcomes } = progress;
       const { ratePerSecond, etaMs } = view.read();
-      printEvent(io, "progress", { runId, done, total, successful, errors, outcomes, ratePerSecond, etaMs });
+      printEvent(io, "progress", { runId, phase, done, total, successful, errors, outcomes, ratePerSecond, etaMs });
     },
     stopping: () => io.stderr.write(stoppingSentence),
     [Symbol.dispose]() {},
@@ -101,10 +107,10 @@ export function printEvent(io: Pick<Io, "stdout">, event: string, fields: Readon
 const stoppingSentence = "Finishing the batch in hand… (Ctrl-C again leaves at once)\n";
 
 /** What a display knows: the latest progress and how fast it came. */
-function createView({ accountName, total }: Run, clock: Clock) {
-  const rate = createProgressRate(clock.monotonicMs());
+function createView({ accountName, total, done }: Shown, clock: Clock) {
+  const rate = createProgressRate(clock.monotonicMs(), done);
   let latest: Pick<BackfillProgress, "done" | "total" | "outcomes" | "pausedForMs"> = {
-    done: 0,
+    done,
     total,
     outcomes: {},
     pausedForMs: null,

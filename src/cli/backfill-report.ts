@@ -1,7 +1,9 @@
 import type { ReasonCode } from "../domain/profile.ts";
+import type { Run } from "../domain/run.ts";
 import type { BackfillReport } from "../usecases/backfill.ts";
+import { printEvent } from "./backfill-display.ts";
 import { wrap } from "./help-text.ts";
-import { type ExitCode, exitCodes } from "./io.ts";
+import { type ExitCode, exitCodes, type Io } from "./io.ts";
 import { renderCount } from "./text-values.ts";
 
 /** What the operator can do, or expect, for each reason. The compiler refuses a reason without a row. */
@@ -68,4 +70,38 @@ export function exitCodeOfReport(report: Pick<BackfillReport, "blockedReason" | 
   if (report.blockedReason !== null) return exitCodes.token;
   if (report.interrupted) return exitCodes.interrupted;
   return report.errors > 0 ? exitCodes.someFailed : exitCodes.done;
+}
+
+/** What a run's row says of its end, as its owner would report it. */
+export function reportOfRun(run: Run): BackfillReport {
+  const { id, state, done, successful, errors, outcomes, blockedReason } = run;
+  const durationMs = Math.max(0, Math.round((run.endedAtMs ?? run.startedAtMs) - run.startedAtMs));
+  const interrupted = state !== "completed" && state !== "failed";
+  const counted = { done, successful, errors, outcomes };
+  return { ...counted, runId: id, state, total: run.total ?? done, durationMs, interrupted, blockedReason };
+}
+
+/** The sentence that a run ends with (spec §8), for who has only watched it. */
+export const finalSentence = ({ runId, successful, done, errors, durationMs }: BackfillReport): string =>
+  `Backfill job ${runId} completed: ${successful}/${done} successful, ${errors} errors, ${durationMs}ms`;
+
+/** The table by reason, and how to go on where something is left. The final sentence follows it. */
+export function printReport(
+  io: Pick<Io, "stdout" | "stderr">,
+  report: BackfillReport,
+  { ownId, asEvents, goOn }: { ownId: string; asEvents: boolean; goOn: string },
+): void {
+  const exitCode = exitCodeOfReport(report);
+  if (asEvents) printEvent(io, "end", { ...report, accountId: ownId, exitCode });
+  else if (report.done > 0) io.stdout.write(renderOutcomes(report, io.stdout.columns()));
+  if (report.blockedReason !== null) {
+    const next = nextStepOf(report.blockedReason);
+    const why = report.blockedReason.replaceAll("_", " ");
+    io.stderr.write(`Instagram refused the account ${ownId} as a whole (${why})${next === null ? "" : `: ${next}`}.\n`);
+  } else if (report.interrupted) {
+    const how = report.state === "cancelled" ? "Cancelled" : "Stopped";
+    io.stderr.write(
+      `${how} after ${renderCount(report.done)} of ${renderCount(report.total)} people. To go on: ${goOn}\n`,
+    );
+  }
 }

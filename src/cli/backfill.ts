@@ -1,98 +1,126 @@
 import { readConfig } from "../config.ts";
 import type { Account } from "../domain/account.ts";
 import { SyncError } from "../domain/error.ts";
+import { hasEnded, type Run, type RunOptions } from "../domain/run.ts";
 import { openRuntime, type Runtime } from "../runtime.ts";
-import { type BackfillReport, backfill } from "../usecases/backfill.ts";
-import {
-  type BackfillDisplay,
-  openEventDisplay,
-  openLineDisplay,
-  openLiveDisplay,
-  printEvent,
-} from "./backfill-display.ts";
-import { holdFinalSentence, showsOrdinary, withoutPeople } from "./backfill-log.ts";
-import { exitCodeOfReport, nextStepOf, renderOutcomes } from "./backfill-report.ts";
+import { openRun } from "../usecases/open-run.ts";
+import { printEvent } from "./backfill-display.ts";
+import { holdFinalSentence, showsOrdinary } from "./backfill-log.ts";
+import { backfillArgs, readRunOptions, renderCommand } from "./backfill-options.ts";
+import { exitCodeOfReport, finalSentence, nextStepOf, printReport, reportOfRun } from "./backfill-report.ts";
+import { createLogs, type Logs, type Mode, modeOf, watchRun, workOn } from "./backfill-screen.ts";
 import { defineCliCommand } from "./command.ts";
 import { findAccount } from "./find-account.ts";
 import { type ExitCode, exitCodes, type Io } from "./io.ts";
-import { openCommandLog } from "./log-output.ts";
-import { readWhole } from "./read-whole.ts";
 import { createRunId } from "./run-id.ts";
 import { renderCount } from "./text-values.ts";
-
-/** Beyond this a batch is no batch: Ctrl-C would have to wait for it. */
-export const batchSizeMax = 500;
-const batchSizeDefault = 10;
 
 /** `social-sync backfill` */
 export const backfillCommand = defineCliCommand({
   name: "backfill",
   summary: "look up everybody of one account who has no profile",
-  args: {
-    "account-id": {
-      type: "string",
-      valueHint: "id",
-      description: "own id, Instagram id or @username",
-      required: true,
-    },
-    "batch-size": {
-      type: "string",
-      valueHint: `1-${batchSizeMax}`,
-      description: "people that are looked up together",
-      default: String(batchSizeDefault),
-    },
-    json: { type: "boolean", description: "progress as one JSON value a line" },
-  },
+  args: backfillArgs,
   examples: ["social-sync backfill --account-id shop", "social-sync backfill --account-id @shop.official --json"],
   notes: [
-    "Ctrl-C finishes the batch in hand and exits with 3: the same command goes on where it stopped. A second Ctrl-C leaves at once.",
+    "Ctrl-C finishes the batch in hand and exits with 3: the same command goes on where it stopped. A second Ctrl-C leaves at once. Where a backfill of the account is under way already, it is watched instead.",
     "On a terminal, log lines about single people are hidden while the bar is shown; set SOCIAL_SYNC_LOG_LEVEL to see them.",
   ],
   onStop: "finish",
   async run(given, io) {
-    const batchSize = readWhole("--batch-size", given["batch-size"], {
-      fallback: batchSizeDefault,
-      min: 1,
-      max: batchSizeMax,
-    });
-    const mode: Mode = given.json ? "events" : io.stderr.isTty && io.env.TERM !== "dumb" ? "live" : "lines";
+    const options = readRunOptions(given, io.clock.nowMs());
+    const mode = modeOf(io, given.json);
     const config = readConfig(io.env, { appSecret: false, isTty: io.stderr.isTty });
     const logs = createLogs(io, config, mode);
     using output = logs.output;
     await using runtime = await openRuntime(config, { clock: io.clock, log: logs.log, role: "command" });
     const account = findAccount(await runtime.accounts.listAccounts(), given["account-id"]);
     assertUsable(account, io.clock.nowMs());
-    const total = await runtime.conversations.countMissingProfiles(account.id);
-    if (total === 0) return reportNothing(io, account, mode);
-
-    const runId = createRunId(io.clock.nowMs(), io.clock.random);
-    const held = holdFinalSentence(logs.log, runId);
-    const report = await watch(io, { runtime, logs, mode, account, runId, total, batchSize, log: held.log });
+    const open = await runtime.runs.getOpenRun(account.id, { folder: null, folderFree: false });
+    const { total } = await runtime.candidates.countCandidates(account.id, { ...options, runNumber: null });
+    if (total === 0 && open === null) return reportNothing(io, account, mode);
+    const screen = { logs, mode, ordinary: showsOrdinary(config.logLevel) };
+    const exitCode = await backfillOrWatch(io, runtime, { account, options, total }, screen);
     output.flush();
-    printReport(io, report, account, mode);
-    const sentence = held.release();
-    output.flush();
-    if (sentence !== null && !showsOrdinary(config.logLevel)) io.stderr.write(`${sentence}\n`);
-    return exitCodeOfReport(report);
+    return exitCode;
   },
 });
 
-type Mode = "live" | "lines" | "events";
-type Logs = ReturnType<typeof createLogs>;
+type Wish = { readonly account: Account; readonly options: RunOptions; readonly total: number };
+type Screen = { readonly logs: Logs; readonly mode: Mode; readonly ordinary: boolean };
 
-/** The run's log; while a bar is shown its lines go above the bar. */
-function createLogs(io: Io, config: ReturnType<typeof readConfig>, mode: Mode) {
-  let writeAbove: ((text: string) => void) | null = null;
-  const output = openCommandLog(config, io, (text) => (writeAbove ?? io.stderr.write)(text));
-  const asked = (io.env.SOCIAL_SYNC_LOG_LEVEL ?? "").trim() !== "";
-  return {
-    output,
-    log: mode === "live" && !asked ? withoutPeople(output.log) : output.log,
-    connect(to: ((text: string) => void) | null) {
-      output.flush();
-      writeAbove = to;
-    },
-  };
+/** Opens the account's run and works on it; where somebody else does, watches it, and takes over from an owner that died. */
+async function backfillOrWatch(io: Io, runtime: Runtime, wish: Wish, screen: Screen): Promise<ExitCode> {
+  const { account, options, total } = wish;
+  for (;;) {
+    const id = createRunId(io.clock.nowMs(), io.clock.random);
+    const ask = { id, accountId: account.id, options, phase: "profiles" } as const;
+    const opened = await openRun(runtime.runs, runtime.sit(io.instance), ask, (left) =>
+      io.stderr.write(`Run ${left.id} was asked for something else and nobody works on it: it is given up.\n`),
+    );
+    if (opened.kind === "other") {
+      const exitCode = await watchOther(io, runtime, { run: opened.run, account }, screen);
+      if (exitCode !== null) return exitCode;
+      continue;
+    }
+    try {
+      const { run, resumed } = opened;
+      const people = resumed ? (run.total ?? run.done) : Math.min(total, options.limit ?? total);
+      return await work(io, runtime, { ...wish, run, resumed, total: people }, screen);
+    } finally {
+      opened.leave();
+    }
+  }
+}
+
+async function work(
+  io: Io,
+  runtime: Runtime,
+  { account, options, run, resumed, total }: Wish & { run: Run; resumed: boolean },
+  { logs, mode, ordinary }: Screen,
+): Promise<ExitCode> {
+  const { ownId } = account;
+  if (mode === "events")
+    printEvent(io, "start", { runId: run.id, accountId: ownId, total, batchSize: options.batchSize, resumed });
+  else if (resumed) io.stderr.write(`Going on with run ${run.id}, which has done ${renderCount(run.done)} people.\n`);
+  const held = holdFinalSentence(logs.log, run.id);
+  const report = await workOn(io, { ...runtime, log: held.log }, { run, account, total }, { logs, mode });
+  logs.output.flush();
+  printReport(io, report, { ownId, asEvents: mode === "events", goOn: renderCommand(ownId, run.options) });
+  const sentence = held.release();
+  logs.output.flush();
+  if (sentence !== null && !ordinary) io.stderr.write(`${sentence}\n`);
+  return exitCodeOfReport(report);
+}
+
+/** Null: its owner has died, and it is anybody's. */
+async function watchOther(
+  io: Io,
+  runtime: Runtime,
+  { run, account }: { run: Run; account: Account },
+  { logs, mode }: Screen,
+): Promise<ExitCode | null> {
+  const accountId = account.ownId;
+  if (mode === "events") printEvent(io, "start", { runId: run.id, accountId, total: run.total, watching: true });
+  else {
+    const who = run.owner === null ? "waits for a daemon" : `is under way at ${run.owner}`;
+    io.stderr.write(`Run ${run.id} of ${accountId} ${who}: watching it. Ctrl-C ends the watching, not the run.\n`);
+  }
+  const last = await watchRun(io, runtime, { run, accountName: accountId, untilFree: true }, { logs, mode });
+  const stopped = io.stopTaking.aborted;
+  if (!stopped && (last === null || (last.free && last.state === "running"))) return null;
+  logs.output.flush();
+  if (last === null || !hasEnded(last)) {
+    io.stderr.write(`Stopped watching; run ${run.id} goes on.\n`);
+    return exitCodes.interrupted;
+  }
+  const report = reportOfRun(last);
+  printReport(io, report, {
+    ownId: accountId,
+    asEvents: mode === "events",
+    goOn: renderCommand(accountId, last.options),
+  });
+  if (!report.interrupted) io.stderr.write(`${finalSentence(report)}\n`);
+  return exitCodeOfReport(report);
 }
 
 /** An account that Instagram has refused as a whole needs a human first. Throws `token_refused`. */
@@ -111,55 +139,4 @@ function reportNothing(io: Io, account: Account, mode: Mode): ExitCode {
   }
   io.stderr.write(`Nothing to do: everybody who wrote to ${account.ownId} has a profile or a reason why not.\n`);
   return exitCodes.done;
-}
-
-type Watched = {
-  runtime: Runtime;
-  logs: Logs;
-  mode: Mode;
-  account: Account;
-  runId: string;
-  total: number;
-  batchSize: number;
-  log: Runtime["log"];
-};
-
-/** Runs the backfill with its display; the first signal stops it after what is in hand. */
-async function watch(io: Io, { runtime, logs, mode, account, runId, total, batchSize, log }: Watched) {
-  if (mode === "events") printEvent(io, "start", { runId, accountId: account.ownId, total, batchSize });
-  using display = openDisplay(io, { runId, accountName: account.ownId, total }, mode, logs);
-  const { stopTaking: signal } = io;
-  const onStop = () => display.stopping();
-  if (signal.aborted) onStop();
-  else signal.addEventListener("abort", onStop, { once: true });
-  try {
-    return await backfill(
-      { ...runtime, log },
-      { runId, owner: io.instance, account, batchSize },
-      { signal, onProgress: display.progress },
-    );
-  } finally {
-    signal.removeEventListener("abort", onStop);
-  }
-}
-
-function openDisplay(io: Io, run: Parameters<typeof openEventDisplay>[1], mode: Mode, logs: Logs): BackfillDisplay {
-  if (mode === "events") return openEventDisplay(io, run);
-  if (mode === "lines") return openLineDisplay(io, run, logs.log);
-  return openLiveDisplay(io, run, logs.connect);
-}
-
-/** The table by reason, and how to go on where something is left. The final sentence follows from the log. */
-function printReport(io: Io, report: BackfillReport, { ownId }: Account, mode: Mode): void {
-  if (mode === "events") printEvent(io, "end", { ...report, accountId: ownId, exitCode: exitCodeOfReport(report) });
-  else if (report.done > 0) io.stdout.write(renderOutcomes(report, io.stdout.columns()));
-  if (report.blockedReason !== null) {
-    const next = nextStepOf(report.blockedReason);
-    const why = report.blockedReason.replaceAll("_", " ");
-    io.stderr.write(`Instagram refused the account ${ownId} as a whole (${why})${next === null ? "" : `: ${next}`}.\n`);
-  } else if (report.interrupted) {
-    io.stderr.write(
-      `Stopped after ${renderCount(report.done)} of ${renderCount(report.total)} people. To go on: social-sync backfill --account-id ${ownId}\n`,
-    );
-  }
 }

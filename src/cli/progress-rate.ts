@@ -7,10 +7,10 @@ const firstRateMs = 500;
 
 export type ProgressRate = ReturnType<typeof createProgressRate>;
 
-/** Follows how fast a run goes. Times are monotonic milliseconds; pure but for what it remembers. */
-export function createProgressRate(startMs: number) {
-  const samples = [{ atMs: startMs, done: 0 }];
-  let done = 0;
+/** Follows how fast a run goes on from `startDone` people. Times are monotonic milliseconds; pure but for what it remembers. */
+export function createProgressRate(startMs: number, startDone = 0) {
+  const samples = [{ atMs: startMs, done: startDone }];
+  let done = startDone;
   let resumeAtMs = startMs;
   let pausedEver = false;
   return {
@@ -28,9 +28,9 @@ export function createProgressRate(startMs: number) {
      */
     read(nowMs: number, total: number) {
       const pauseLeftMs = Math.max(0, resumeAtMs - nowMs);
-      const oldest = samples[0] ?? { atMs: startMs, done: 0 };
+      const oldest = samples[0] ?? { atMs: startMs, done: startDone };
       const ratePerSecond = rateOf(done - oldest.done, nowMs - oldest.atMs);
-      const average = rateOf(done, nowMs - startMs);
+      const average = rateOf(done - startDone, nowMs - startMs);
       const counted = pausedEver ? average : ratePerSecond;
       const left = Math.max(0, total - done);
       const workMs = counted === null || counted === 0 ? null : (left / counted) * 1_000;

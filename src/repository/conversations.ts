@@ -1,15 +1,13 @@
 import armLookup from "../../sql/queries/arm-lookup.sql" with { type: "text" };
-import countMissingProfiles from "../../sql/queries/count-missing-profiles.sql" with { type: "text" };
 import getConversationSql from "../../sql/queries/get-conversation.sql" with { type: "text" };
 import getLookupRecordSql from "../../sql/queries/get-lookup-record.sql" with { type: "text" };
 import listAccountConversations from "../../sql/queries/list-account-conversations.sql" with { type: "text" };
 import listAllConversations from "../../sql/queries/list-conversations.sql" with { type: "text" };
 import listConversationsOfPerson from "../../sql/queries/list-conversations-of-person.sql" with { type: "text" };
 import listMessagesSql from "../../sql/queries/list-messages.sql" with { type: "text" };
-import listMissingProfiles from "../../sql/queries/list-missing-profiles.sql" with { type: "text" };
 import type { Conversation, ConversationCursor, ConversationStatus, Message } from "../domain/conversation.ts";
 import type { Direction } from "../domain/event.ts";
-import type { AccountId, ConversationId, ParticipantId } from "../domain/ids.ts";
+import type { ConversationId, ParticipantId } from "../domain/ids.ts";
 import type { LookupRecord } from "../domain/lookup-record.ts";
 import type { ProfileStatus } from "../domain/profile.ts";
 import type { Database } from "./database.ts";
@@ -118,35 +116,8 @@ export function createConversationsRepository(database: Database) {
     async armLookup(id: ConversationId): Promise<boolean> {
       return (await database.query(armLookup, [id], "ask for a lookup")).length > 0;
     },
-
-    /** One page of a backfill's candidates. */
-    async listMissingProfiles(
-      accountId: AccountId,
-      before: ConversationCursor | null,
-      limit: number,
-    ): Promise<{ id: ConversationId; lastMessageAtMs: number }[]> {
-      const rows = await database.query<{ id: ConversationId; last_message_at_ms: number }>(
-        listMissingProfiles,
-        [accountId, before?.lastMessageAtMs ?? null, before?.id ?? null, limit],
-        "list conversations without a profile",
-      );
-      return rows.map((row) => ({ id: row.id, lastMessageAtMs: row.last_message_at_ms }));
-    },
-
-    async countMissingProfiles(accountId: AccountId): Promise<number> {
-      const [row] = await database.query<{ candidates: number }>(
-        countMissingProfiles,
-        [accountId],
-        "count conversations without a profile",
-        countDeadlineMs,
-      );
-      return row?.candidates ?? 0;
-    },
   };
 }
-
-/** A count walks the account's whole list of candidates. */
-const countDeadlineMs = 30_000;
 
 function readConversation(row: ConversationRow): Conversation {
   return {

@@ -16,6 +16,7 @@ import {
   type ProfileStatus,
   statusOfProfile,
 } from "../domain/profile.ts";
+import type { RunHold } from "../domain/run.ts";
 import type { Database } from "./database.ts";
 
 /**
@@ -55,11 +56,21 @@ export type LookupsRepository = ReturnType<typeof createLookupsRepository>;
  */
 export function createLookupsRepository(database: Database, owner: string | null) {
   return {
-    /** Leases people to this caller. `force` takes those too that are not due. One claim an id, in the order asked. */
-    async claimLookups(ids: readonly ConversationId[], force: boolean): Promise<Claim[]> {
+    /**
+     * Leases people to this caller. `force` takes those too that are not due. For a run, they are leased in its name, and
+     * whom a dead owner of the run held is taken again; a run that was lost gets nobody. One claim an id, in the order asked.
+     */
+    async claimLookups(ids: readonly ConversationId[], force: boolean, run: RunHold | null = null): Promise<Claim[]> {
       const rows = await database.queryOften<ClaimRow>(
         claimLookupsSql,
-        [JSON.stringify(ids), leaseMs, force, owner],
+        [
+          JSON.stringify(ids),
+          leaseMs,
+          force,
+          run === null ? owner : `run ${run.id}`,
+          run?.id ?? null,
+          run?.fencingToken ?? null,
+        ],
         "claim profile lookups",
       );
       const byId = new Map(rows.map((row) => [row.id, row]));
@@ -86,12 +97,22 @@ export function createLookupsRepository(database: Database, owner: string | null
       });
     },
 
-    /** Writes outcomes, guarded by lease and age. Answers the conversations that were written. */
-    async saveOutcomes(outcomes: readonly { lookup: Lookup; outcome: ProfileOutcome }[]): Promise<ConversationId[]> {
+    /**
+     * Writes outcomes, guarded by lease and age, and for a run by its fencing token too; whom the run is done with is
+     * counted in its row. Answers the conversations that were written.
+     */
+    async saveOutcomes(
+      outcomes: readonly { lookup: Lookup; outcome: ProfileOutcome }[],
+      run: RunHold | null = null,
+    ): Promise<ConversationId[]> {
       if (outcomes.length === 0) return [];
       const rows = await database.queryOften<{ id: ConversationId }>(
         saveOutcomesSql,
-        [JSON.stringify(outcomes.map(({ lookup, outcome }) => buildOutcomeRow(lookup, outcome)))],
+        [
+          JSON.stringify(outcomes.map(({ lookup, outcome }) => buildOutcomeRow(lookup, outcome))),
+          run?.id ?? null,
+          run?.fencingToken ?? null,
+        ],
         "save profiles",
       );
       return rows.map((row) => row.id);

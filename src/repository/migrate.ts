@@ -2,6 +2,7 @@ import firstTables from "../../sql/migrations/0001_first_tables.sql" with { type
 import reliability from "../../sql/migrations/0002_reliability.sql" with { type: "text" };
 import leaseOwner from "../../sql/migrations/0003_lease_owner.sql" with { type: "text" };
 import profileReasons from "../../sql/migrations/0004_profile_reasons.sql" with { type: "text" };
+import backfillRuns from "../../sql/migrations/0005_backfill_runs.sql" with { type: "text" };
 import checkStorage from "../../sql/queries/check-storage.sql" with { type: "text" };
 import { SyncError } from "../domain/error.ts";
 import type { Database } from "./database.ts";
@@ -12,6 +13,7 @@ export const migrations = [
   { version: 2, name: "reliability", text: reliability },
   { version: 3, name: "lease_owner", text: leaseOwner },
   { version: 4, name: "profile_reasons", text: profileReasons },
+  { version: 5, name: "backfill_runs", text: backfillRuns },
 ] as const;
 /** The schema that this program reads and writes. */
 export const schemaVersion = migrations.length;

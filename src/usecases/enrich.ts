@@ -11,6 +11,7 @@ import {
   lacksName,
   withUsername,
 } from "../domain/lookup-outcome.ts";
+import { attemptsMax } from "../domain/lookup-rules.ts";
 import {
   type BlockedReason,
   blockedReasons,
@@ -19,6 +20,7 @@ import {
   type LookupAnswer,
   type ProfileOutcome,
 } from "../domain/profile.ts";
+import type { RunHold, RunOptions } from "../domain/run.ts";
 import type { Circuit } from "../graph/circuit.ts";
 import type { GraphClient } from "../graph/graph-client.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -48,6 +50,8 @@ export type EnrichOptions = {
   /** Also people who are not due: the caller chose them itself. */
   force: boolean;
   signal: AbortSignal;
+  /** The backfill run they are looked up for: it counts them, and once somebody else holds it nothing is written. */
+  run?: RunHold & { readonly options: Pick<RunOptions, "scope"> };
 };
 
 /** What `enrich()` did about a conversation. `skipped`: nothing was to do, or somebody else does it. */
@@ -67,15 +71,19 @@ export function createEnrich(dependencies: EnrichDependencies) {
   ): Promise<ReadonlyMap<ConversationId, EnrichResult>> {
     const results = new Map<ConversationId, EnrichResult>();
     const taken: Lookup[] = [];
+    const { run = null } = options;
     // Beside the claim, not behind it: a customer waits for both.
     const readings = new Map<AccountId, AccessReading>();
     for (const id of ids) {
       const accountId = parseConversationId(id)?.accountId;
       if (accountId !== undefined && !readings.has(accountId)) readings.set(accountId, accounts.readAccess(accountId));
     }
-    for (const claim of await lookups.claimLookups(ids, options.force)) {
+    for (const claim of await lookups.claimLookups(ids, options.force, run)) {
       if (claim.kind === "taken") {
-        taken.push(claim.lookup);
+        const { lookup } = claim;
+        // Attempts count a run (spec §4): what an earlier one used up is no reason to give up at the first failure.
+        const spent = run !== null && lookup.attempts >= attemptsMax;
+        taken.push(spent ? { ...lookup, attempts: 0 } : lookup);
         log.debug(attempting(claim.lookup.conversationId), "ConversationService");
         continue;
       }
@@ -95,10 +103,16 @@ export function createEnrich(dependencies: EnrichDependencies) {
         } = await lookUp(dependencies, { accountId, reading: readings.get(accountId) }, group, options);
         for (const { lookup, outcome } of putOff) results.set(lookup.conversationId, outcome);
         passFaultPoint("answered");
-        const saved = new Set(await lookups.saveOutcomes(outcomes));
+        const saved = new Set(await lookups.saveOutcomes(outcomes, run));
         passFaultPoint("saved");
+        // Nothing of a whole round was taken: the run is somebody else's, and so is what there is to say of the account.
+        if (run !== null && outcomes.length > 0 && saved.size === 0) {
+          for (const { lookup } of outcomes) results.set(lookup.conversationId, { kind: "skipped", why: "held" });
+          return;
+        }
         for (const { lookup, outcome } of outcomes) {
-          results.set(lookup.conversationId, outcome);
+          const lost = run !== null && !saved.has(lookup.conversationId); // another process has leased the person since
+          results.set(lookup.conversationId, lost ? { kind: "skipped", why: "held" } : outcome);
           logOutcome(log, lookup, outcome, saved.has(lookup.conversationId));
         }
         if (asked === null || !(await judgeAnswers(dependencies, asked))) return;
@@ -117,15 +131,14 @@ async function lookUp(
   { accounts, cache, budget, graph, circuit, clock, lookups, log }: EnrichDependencies,
   { accountId, reading }: { readonly accountId: AccountId; readonly reading: AccessReading | undefined },
   group: readonly Lookup[],
-  { lane, signal }: EnrichOptions,
+  { lane, signal, run }: EnrichOptions,
 ): Promise<{ decided: Decided[]; putOff: Decided[]; asked: (Asked & { access: AccountAccess }) | null }> {
   const putOff: Decided[] = [];
   const nothing = (decided: Decided[]) => ({ decided, putOff, asked: null });
   const decided: Decided[] = [];
-  const cached = await cache.getProfiles(
-    accountId,
-    group.map((lookup) => lookup.participantId),
-  );
+  // Who asks for everybody wants what Instagram says now.
+  const askCache = run?.options.scope !== "everybody";
+  const cached = await cache.getProfiles(accountId, askCache ? group.map((lookup) => lookup.participantId) : []);
   const asked: Lookup[] = [];
   for (const lookup of group) {
     const profile = cached.get(lookup.participantId);

@@ -66,7 +66,7 @@ const refused: [string[], string][] = [
   [["--jsn"], "unknown option --jsn"],
   [
     ["backfill"],
-    "--account-id is missing (accepted: social-sync backfill --account-id <id> [--batch-size <1-500>] [--json])",
+    "--account-id is missing (accepted: social-sync backfill --account-id <id> [--batch-size <1-500>] [--retry-failed] [--force] [--limit <people>]",
   ],
   [["backfill", "--acount-id", "shop"], "unknown option --acount-id, did you mean --account-id?"],
   [["backfill", "--accountId", "shop"], "unknown option --accountId"],
@@ -85,6 +85,16 @@ const refused: [string[], string][] = [
     ["backfill", "--account-id", "a", "--batch-size", size],
     "--batch-size: it takes a whole number from 1 to 500",
   ]),
+  ...["", "0", "-1", "1.5", "abc", "10abc"].map((limit): [string[], string] => [
+    ["backfill", "--account-id", "a", "--limit", limit],
+    limit === "" ? "--limit needs a value" : "--limit: it takes a whole number from 1",
+  ]),
+  ...["yesterday", "2026-02-31", "2999-01-01", "7", "-1d", "11/20/2026"].map((since): [string[], string] => [
+    ["backfill", "--account-id", "a", "--since", since],
+    "Cannot use --since: ",
+  ]),
+  [["backfill", "--account-id", "a", "--since="], "--since needs a value"],
+  [["backfill", "--account-id", "a", "--force", "--retry-failed"], "Cannot use --retry-failed: it is part of --force"],
   [["accounts", "show"], "<id> is missing"],
   [["accounts", "show", "a", "b"], "unexpected word 'b'"],
   [["accounts", "show", ""], "<id> is missing"],

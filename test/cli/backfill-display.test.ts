@@ -4,8 +4,9 @@ import type { Output } from "../../src/cli/io.ts";
 import type { BackfillProgress } from "../../src/usecases/backfill.ts";
 import { createManualClock } from "./manual-clock.ts";
 
-const run = { runId: "r", accountName: "shop", total: 1_000 };
+const run = { runId: "r", accountName: "shop", total: 1_000, done: 0 };
 const progress = (done: number, pausedForMs: number | null = null): BackfillProgress => ({
+  phase: "profiles",
   done,
   total: 1_000,
   successful: done,

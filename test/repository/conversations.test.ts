@@ -3,7 +3,7 @@ import { type ConversationCursor, conversationStatuses } from "../../src/domain/
 import { type AccountId, type ConversationId, parseAccountId } from "../../src/domain/ids.ts";
 import { profileStatuses } from "../../src/domain/profile.ts";
 import { buildOpenApi } from "../../src/http/openapi/openapi.ts";
-import { openTestRepositories } from "../support/test-repositories.ts";
+import { missingProfiles, openTestRepositories } from "../support/test-repositories.ts";
 
 const all = { accountId: null, status: null, profileStatus: null, before: null, limit: 100 } as const;
 const rowsMade = 30_000;
@@ -64,7 +64,7 @@ describe("createConversationsRepository() on a filled table", async () => {
     const seen: ConversationId[] = [];
     let before: ConversationCursor | null = null;
     for (;;) {
-      const page = await db.conversations.listMissingProfiles(accountId, before, 700);
+      const page = await db.candidates.listCandidates(accountId, missingProfiles, before, 700);
       const last = page.at(-1);
       if (last === undefined) break;
       seen.push(...page.map((row) => row.id));
@@ -72,16 +72,17 @@ describe("createConversationsRepository() on a filled table", async () => {
     }
     expect(seen).toHaveLength(rowsMade / 10);
     expect(new Set(seen).size).toBe(rowsMade / 10);
-    expect(await db.conversations.countMissingProfiles(accountId)).toBe(rowsMade / 10);
+    expect((await db.candidates.countCandidates(accountId, missingProfiles)).total).toBe(rowsMade / 10);
   });
 
   test.each([
     ["list-conversations.sql", ["null", "null", "1760002000000", "'a1_p1'", "20"]],
     ["list-account-conversations.sql", ["'a3'", "null", "null", "1760002000000", "'a1_p1'", "20"]],
-    ["list-missing-profiles.sql", ["'a3'", "1760002000000", "'a1_p1'", "1000"]],
+    ["list-missing-profiles.sql", ["'a3'", "1760002000000", "'a1_p1'", "1000", "7", "1750000000000"]],
+    ["list-people.sql", ["'a3'", "1760002000000", "'a1_p1'", "1000", "7", "1750000000000", "true"]],
     ["list-due-lookups.sql", ["100"]],
     ["get-conversation.sql", ["'a3_p3'"]],
-    ["claim-lookups.sql", [`'["a3_p3","a3_p13"]'`, "60000", "false", "'a-folder'"]],
+    ["claim-lookups.sql", [`'["a3_p3","a3_p13"]'`, "60000", "false", "'a-folder'", "'a-run'", "'7'"]],
     ["release-owned-lookups.sql", ["'a-folder'"]],
     ["release-claimed-lookups.sql", ["'a-folder'", `'["a3_p3","a3_p13"]'`]],
   ])("%s reads by an index, not by scanning the table", async (name, values) => {

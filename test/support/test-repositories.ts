@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { createSystemClock } from "../../src/lib/clock.ts";
 import { createLog, type LogFields, type LogLevel } from "../../src/lib/log.ts";
 import { createAccountsRepository } from "../../src/repository/accounts.ts";
+import { createCandidatesRepository } from "../../src/repository/candidates.ts";
 import { createConversationsRepository } from "../../src/repository/conversations.ts";
 import { createDaemonsRepository } from "../../src/repository/daemons.ts";
 import { type Database, openDatabase } from "../../src/repository/database.ts";
@@ -45,6 +46,7 @@ export async function openTestRepositories(
     database,
     accounts: createAccountsRepository(database, createVault(Buffer.alloc(32, 7))),
     conversations: createConversationsRepository(database),
+    candidates: createCandidatesRepository(database),
     events: createEventsRepository(database),
     lookups: createLookupsRepository(database, null),
     runs: createRunsRepository(database),
@@ -64,3 +66,6 @@ export async function openTestRepositories(
   };
 }
 export type TestRepositories = Awaited<ReturnType<typeof openTestRepositories>>;
+
+/** What a backfill asks for that nobody has begun: everybody without a profile. */
+export const missingProfiles = { scope: "missing", sinceMs: null, runNumber: null } as const;

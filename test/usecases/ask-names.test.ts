@@ -16,7 +16,12 @@ import { createEnrich } from "../../src/usecases/enrich.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
 import { openTestSandbox } from "../sandbox/open-test-sandbox.ts";
 import { createProvenBudget } from "../support/proven-budget.ts";
-import { createRecordingLog, openTestRepositories, systemClock } from "../support/test-repositories.ts";
+import {
+  createRecordingLog,
+  missingProfiles,
+  openTestRepositories,
+  systemClock,
+} from "../support/test-repositories.ts";
 import { bytesOf, delivery, inbound } from "../support/webhook-bodies.ts";
 
 const never = new AbortController().signal;
@@ -91,7 +96,7 @@ describe("askNames()", async () => {
         participant_username: `hand.picked.${refused.slice(3)}`,
       });
       // The reason still rules: no backfill asks again, their next message does.
-      expect(await db.conversations.listMissingProfiles(id, null, 5)).toEqual([]);
+      expect(await db.candidates.listCandidates(id, missingProfiles, null, 5)).toEqual([]);
       await db.database.query("update conversations set checked_at = now() - interval '5 minutes'", [], "age");
       expect((await write(id, inbound(refused, "m2", 1_762_000_001_000, {}, id))).wanted).toEqual([idOf(id, refused)]);
       await enrich([idOf(id, refused)], live);

@@ -4,11 +4,18 @@ import { openProfileCache } from "../../src/cache/profile-cache.ts";
 import type { Login } from "../../src/domain/account.ts";
 import { type AccountId, type ParticipantId, parseAccountId } from "../../src/domain/ids.ts";
 import type { Evidence, LookupAnswer } from "../../src/domain/profile.ts";
+import type { RunOptions } from "../../src/domain/run.ts";
 import { createCircuit } from "../../src/graph/circuit.ts";
 import { type BackfillProgress, backfill } from "../../src/usecases/backfill.ts";
 import { createEnrich, type EnrichDependencies } from "../../src/usecases/enrich.ts";
+import { openRun } from "../../src/usecases/open-run.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
-import { createRecordingLog, openTestRepositories, systemClock } from "../support/test-repositories.ts";
+import {
+  createRecordingLog,
+  missingProfiles,
+  openTestRepositories,
+  systemClock,
+} from "../support/test-repositories.ts";
 import { account, delivery, inbound, secondAccount } from "../support/webhook-bodies.ts";
 
 const t = 1_762_000_000_000;
@@ -43,6 +50,9 @@ describe("backfill()", async () => {
       ).events,
       20_000,
     );
+
+  const countMissing = async (of: string) =>
+    (await db.candidates.countCandidates(parseAccountId(of) as AccountId, missingProfiles)).total;
 
   /** A Graph that answers as `answer` says, and what it was asked. */
   const makeRun = async (answer: (id: ParticipantId, nth: number) => LookupAnswer) => {
@@ -82,12 +92,17 @@ describe("backfill()", async () => {
     });
     const progress: BackfillProgress[] = [];
     const stop = new AbortController();
-    const run = async (batchSize: number, of = account) => {
+    const run = async (batchSize: number, of = account, asked: Partial<RunOptions> = {}) => {
       const found = (await db.accounts.listAccounts()).find((one) => one.id === of);
       if (found === undefined) throw new Error("no such account");
+      const id = `run-${of}-${Math.random()}`;
+      const options: RunOptions = { batchSize, scope: "missing", limit: null, since: null, sinceMs: null, ...asked };
+      const ask = { id, accountId: found.id, options, phase: "profiles" } as const;
+      const opened = await openRun(db.runs, { instance: "test", folder: null, lock: () => null }, ask, () => {});
+      if (opened.kind === "other") throw new Error(`held by ${opened.run.owner}`);
       return backfill(
-        { conversations: db.conversations, runs: db.runs, enrich, clock: systemClock, log },
-        { runId: `run-${of}-${Math.random()}`, owner: "test", account: found, batchSize },
+        { candidates: db.candidates, runs: db.runs, enrich, clock: systemClock, log },
+        { run: opened.run, account: found },
         { signal: stop.signal, onProgress: (one) => void progress.push(one) },
       );
     };
@@ -145,8 +160,8 @@ describe("backfill()", async () => {
     expect(new Set(calls.map((call) => `${call.accountId} ${call.token}`))).toEqual(
       new Set([`${secondAccount} token of ${secondAccount}`]),
     );
-    expect(await db.conversations.countMissingProfiles(parseAccountId(account) as AccountId)).toBe(5);
-    expect(await db.conversations.countMissingProfiles(parseAccountId(secondAccount) as AccountId)).toBe(0);
+    expect(await countMissing(account)).toBe(5);
+    expect(await countMissing(secondAccount)).toBe(0);
   });
 
   test("people who fail for good neither block the others nor come again in the next run", async () => {
@@ -165,7 +180,7 @@ describe("backfill()", async () => {
     await write(30);
     const first = await makeRun((id) => found(id, null));
     expect(await first.run(10)).toMatchObject({ successful: 30, outcomes: { no_picture: 30 } });
-    expect(await db.conversations.countMissingProfiles(parseAccountId(account) as AccountId)).toBe(0);
+    expect(await countMissing(account)).toBe(0);
   });
 
   test("tries a passing failure again within the run, three attempts at most", async () => {
@@ -217,12 +232,11 @@ describe("backfill()", async () => {
     expect(report.interrupted).toBe(true);
     expect(report.done).toBeGreaterThan(0);
     expect(report.done).toBeLessThan(400);
-    expect(await run(10)).toMatchObject({ total: 400 - report.done, done: 400 - report.done });
+    expect(await run(10)).toMatchObject({ runId: report.runId, total: 400, done: 400, outcomes: { complete: 400 } });
     expect([...times.keys()].filter((id) => answering.times.has(id))).toEqual([]);
     expect(stop.signal.aborted).toBe(false);
     expect(await db.rows("backfill_runs", "started_at")).toMatchObject([
-      { state: "interrupted", cursor: null }, // its first page was not finished
-      { state: "completed", cursor: { id: expect.any(String) } },
+      { state: "completed", done: "400", successful: "400", errors: "0", outcomes: { complete: 400 } },
     ]);
   });
 

@@ -10,7 +10,7 @@ import {
 import { consentAgainMs, lookupRules } from "../../src/domain/lookup-rules.ts";
 import type { PauseReason, ReasonCode } from "../../src/domain/profile.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
-import { openTestRepositories } from "../support/test-repositories.ts";
+import { missingProfiles, openTestRepositories } from "../support/test-repositories.ts";
 import { account, delivery, echo, inbound, itemOf } from "../support/webhook-bodies.ts";
 
 const accountId = parseAccountId(account) as AccountId;
@@ -60,12 +60,12 @@ describe("what asks for a person again", async () => {
     await write([inbound("111", "m2", 1_762_000_001_000)]);
     expect({ by: "message", due: await isDue() }).toEqual({ by: "message", due: rule.rearmedBy.includes("message") });
     await end(reason);
-    const missing = await db.conversations.listMissingProfiles(accountId, null, 5);
+    const missing = await db.candidates.listCandidates(accountId, missingProfiles, null, 5);
     expect({ by: "backfill", due: missing.length === 1 }).toEqual({
       by: "backfill",
       due: rule.rearmedBy.includes("backfill"),
     });
-    expect(await db.conversations.countMissingProfiles(accountId)).toBe(missing.length);
+    expect((await db.candidates.countCandidates(accountId, missingProfiles)).total).toBe(missing.length);
     await addAccount();
     expect({ by: "token", due: await isDue() }).toEqual({ by: "token", due: rule.rearmedBy.includes("token") });
     await end(reason);
@@ -106,7 +106,7 @@ describe("what asks for a person again", async () => {
     await db.conversations.armLookup(id);
     await addAccount();
     expect(await isDue()).toBe(false);
-    expect(await db.conversations.listMissingProfiles(accountId, null, 5)).toEqual([]);
+    expect(await db.candidates.listCandidates(accountId, missingProfiles, null, 5)).toEqual([]);
     expect(await db.lookups.claimLookups([id], true)).toMatchObject([{ kind: "done" }]);
     await write([inbound("111", "m1", 1_762_000_001_000)]);
     expect(await isDue()).toBe(true);
