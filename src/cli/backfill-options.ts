@@ -27,6 +27,8 @@ export const backfillArgs = {
   force: { type: "boolean", description: "ask for everybody, also who has a profile already" },
   limit: { type: "string", valueHint: "people", description: "end after so many people" },
   since: { type: "string", valueHint: "time", description: "conversations since: a date, or 90m, 2h, 7d ago" },
+  "dry-run": { type: "boolean", description: "forecast people, calls and minutes, and write nothing" },
+  detach: { type: "boolean", description: "give it to the daemons and print its job id" },
   json: { type: "boolean", description: "progress as one JSON value a line" },
 } as const;
 
@@ -36,6 +38,8 @@ type Given = {
   readonly force: boolean;
   readonly limit: string | null;
   readonly since: string | null;
+  readonly "dry-run": boolean;
+  readonly detach: boolean;
 };
 
 /** Reads what was asked of a run. Throws `usage_invalid` with the accepted form. */
@@ -49,6 +53,11 @@ export function readRunOptions(given: Given, nowMs: number): RunOptions {
   const sinceMs = given.since === null ? null : readSince(given.since, nowMs);
   if (given.force && given["retry-failed"])
     throw new SyncError("usage_invalid", "Cannot use --retry-failed: it is part of --force (accepted: one of the two)");
+  if (given["dry-run"] && given.detach)
+    throw new SyncError(
+      "usage_invalid",
+      "Cannot use --detach: --dry-run does nothing to give away (accepted: one of the two)",
+    );
   const scope = given.force ? "everybody" : given["retry-failed"] ? "refused" : "missing";
   return { batchSize, scope, limit, since: given.since === null ? null : given.since.trim(), sinceMs };
 }

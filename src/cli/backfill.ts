@@ -3,7 +3,9 @@ import type { Account } from "../domain/account.ts";
 import { SyncError } from "../domain/error.ts";
 import { hasEnded, type Run, type RunOptions } from "../domain/run.ts";
 import { openRuntime, type Runtime } from "../runtime.ts";
-import { openRun } from "../usecases/open-run.ts";
+import { forecast } from "../usecases/forecast.ts";
+import { enqueueRun, openRun } from "../usecases/open-run.ts";
+import { aliveWithinMs } from "../usecases/schedules.ts";
 import { printEvent } from "./backfill-display.ts";
 import { holdFinalSentence, showsOrdinary } from "./backfill-log.ts";
 import { backfillArgs, readRunOptions, renderCommand } from "./backfill-options.ts";
@@ -11,6 +13,7 @@ import { exitCodeOfReport, finalSentence, nextStepOf, printReport, reportOfRun }
 import { createLogs, type Logs, type Mode, modeOf, watchRun, workOn } from "./backfill-screen.ts";
 import { defineCliCommand } from "./command.ts";
 import { findAccount } from "./find-account.ts";
+import { renderForecast } from "./forecast-text.ts";
 import { type ExitCode, exitCodes, type Io } from "./io.ts";
 import { createRunId } from "./run-id.ts";
 import { renderCount } from "./text-values.ts";
@@ -35,9 +38,16 @@ export const backfillCommand = defineCliCommand({
     await using runtime = await openRuntime(config, { clock: io.clock, log: logs.log, role: "command" });
     const account = findAccount(await runtime.accounts.listAccounts(), given["account-id"]);
     assertUsable(account, io.clock.nowMs());
+    if (given["dry-run"]) {
+      const expected = await forecast(runtime, { account, options, windowMs: config.rateWindowMs });
+      if (mode === "events") printEvent(io, "forecast", { accountId: account.ownId, ...expected });
+      else if (expected.total > 0) io.stdout.write(renderForecast(expected));
+      return expected.total > 0 || mode === "events" ? exitCodes.done : reportNothing(io, account, mode);
+    }
     const open = await runtime.runs.getOpenRun(account.id, { folder: null, folderFree: false });
     const { total } = await runtime.candidates.countCandidates(account.id, { ...options, runNumber: null });
     if (total === 0 && open === null) return reportNothing(io, account, mode);
+    if (given.detach) return await detach(io, runtime, { account, options }, mode);
     const screen = { logs, mode, ordinary: showsOrdinary(config.logLevel) };
     const exitCode = await backfillOrWatch(io, runtime, { account, options, total }, screen);
     output.flush();
@@ -54,9 +64,7 @@ async function backfillOrWatch(io: Io, runtime: Runtime, wish: Wish, screen: Scr
   for (;;) {
     const id = createRunId(io.clock.nowMs(), io.clock.random);
     const ask = { id, accountId: account.id, options, phase: "profiles" } as const;
-    const opened = await openRun(runtime.runs, runtime.sit(io.instance), ask, (left) =>
-      io.stderr.write(`Run ${left.id} was asked for something else and nobody works on it: it is given up.\n`),
-    );
+    const opened = await openRun(runtime.runs, runtime.sit(io.instance), ask, tellGivenUp(io));
     if (opened.kind === "other") {
       const exitCode = await watchOther(io, runtime, { run: opened.run, account }, screen);
       if (exitCode !== null) return exitCode;
@@ -70,6 +78,35 @@ async function backfillOrWatch(io: Io, runtime: Runtime, wish: Wish, screen: Scr
       opened.leave();
     }
   }
+}
+
+const tellGivenUp = (io: Io) => (run: Run) =>
+  io.stderr.write(`Run ${run.id} was asked for something else and nobody works on it: it is given up.\n`);
+
+/** Gives the run to the daemons. Its id is the data; how it will go on is said beside it. */
+async function detach(
+  io: Io,
+  runtime: Runtime,
+  { account, options }: Omit<Wish, "total">,
+  mode: Mode,
+): Promise<ExitCode> {
+  const ask = {
+    id: createRunId(io.clock.nowMs(), io.clock.random),
+    accountId: account.id,
+    options,
+    phase: "profiles",
+  } as const;
+  const { kind, run } = await enqueueRun(runtime.runs, runtime.sit(io.instance), ask, tellGivenUp(io));
+  const alive = await runtime.daemons.countAlive(aliveWithinMs);
+  if (mode === "events")
+    printEvent(io, "queued", { runId: run.id, accountId: account.ownId, state: run.state, daemons: alive });
+  else io.stdout.write(`${run.id}\n`);
+  const who = run.owner === null ? "is queued already" : `is under way already at ${run.owner}`;
+  if (kind === "other") io.stderr.write(`Run ${run.id} of ${account.ownId} ${who}.\n`);
+  else if (alive === 0)
+    io.stderr.write("No daemon is running: the job waits until one is started (social-sync serve).\n");
+  io.stderr.write(`To see how it goes: social-sync jobs watch ${run.id}\n`);
+  return exitCodes.done;
 }
 
 async function work(

@@ -41,6 +41,24 @@ export const commandTable: CommandTable = {
       }),
     },
   },
+  jobs: {
+    kind: "group",
+    summary: "the backfills of all machines, and the lookups that wait",
+    commands: {
+      list: command("show the backfills, and the lookups that wait", async () => {
+        return (await import("./jobs-list.ts")).jobsListCommand;
+      }),
+      watch: command("follow a backfill to its end, from any machine", async () => {
+        return (await import("./jobs-watch.ts")).jobsWatchCommand;
+      }),
+      cancel: command("end a backfill after what it has in hand, from any machine", async () => {
+        return (await import("./jobs-cancel.ts")).jobsCancelCommand;
+      }),
+      retry: command("give a backfill to the daemons once more", async () => {
+        return (await import("./jobs-retry.ts")).jobsRetryCommand;
+      }),
+    },
+  },
   explain: command("tell why a profile looks as it does, and what happens next", async () => {
     return (await import("./explain.ts")).explainCommand;
   }),

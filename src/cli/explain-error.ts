@@ -14,6 +14,7 @@ export const exitCodeOf: Readonly<Record<ErrorCode, ExitCode>> = {
   account_unknown: exitCodes.usage,
   account_conflict: exitCodes.usage,
   conversation_unknown: exitCodes.usage,
+  run_unknown: exitCodes.usage,
   token_refused: exitCodes.token,
   storage_unavailable: exitCodes.storage,
   storage_unsafe: exitCodes.storage,

@@ -76,6 +76,7 @@ async function serve(config: ReturnType<typeof readConfig>, wish: SandboxWish | 
     clock: io.clock,
     log: output.log,
     version: io.version,
+    instance: io.instance,
     usage: io.usage,
   });
   for (const line of daemon.describe()) io.stderr.write(`${line}\n`);

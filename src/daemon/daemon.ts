@@ -16,6 +16,7 @@ import { createDrain } from "../usecases/drain.ts";
 import { createIngest } from "../usecases/ingest.ts";
 import { createProbes } from "../usecases/probe-accounts.ts";
 import { createRetention } from "../usecases/retention.ts";
+import { createRunJobs } from "../usecases/run-jobs.ts";
 import { createSchedules } from "../usecases/schedules.ts";
 import { createStore } from "../usecases/store.ts";
 import { answerHandshake } from "../webhook/answer-handshake.ts";
@@ -31,6 +32,8 @@ const lookupsLastMs = 3_000;
 const lookupsGiveUpMs = 500;
 /** How often a daemon asks whether the set's common work is due: a sweep is late by so much at most. */
 const scheduleTickMs = 5_000;
+/** What a backfill has in hand gets this long at a stop; another daemon goes on with it either way. */
+const jobsLastMs = 3_000;
 /** What a schedule may still take at a stop: one statement. */
 const schedulesLastMs = 3_000;
 /** The spool's last batch gets this long at a stop; what is left is drained by the next start, or by another daemon. */
@@ -40,6 +43,8 @@ export type DaemonIo = {
   clock: Clock;
   log: Log;
   version: string;
+  /** `host:pid`: who works on a backfill run. */
+  instance: string;
   /** What the process uses: memory in bytes, processor time in seconds. */
   usage: () => { readonly residentBytes: number; readonly cpuSeconds: number };
 };
@@ -49,7 +54,11 @@ export type Daemon = Awaited<ReturnType<typeof openDaemon>>;
  * Starts everything that `serve` runs: the shared runtime, the queue and its worker, the HTTP server and, where wished
  * for, Instagram in a box. `close()` stops in order: no new requests → requests in flight → worker → database.
  */
-export async function openDaemon(given: Config, wish: SandboxWish | null, { clock, log, version, usage }: DaemonIo) {
+export async function openDaemon(
+  given: Config,
+  wish: SandboxWish | null,
+  { clock, log, version, instance, usage }: DaemonIo,
+) {
   await using opening = new AsyncDisposableStack();
   const place: { webhookUrl: string | null } = { webhookUrl: null };
   const box = wish === null ? null : opening.use(await openBox(given, wish, place, { clock, log }));
@@ -89,6 +98,11 @@ export async function openDaemon(given: Config, wish: SandboxWish | null, { cloc
   opening.defer(async () => {
     stopTaking.abort();
     await endsWithin(clock, schedules.settle(), schedulesLastMs);
+  });
+  const jobs = createRunJobs({ ...runtime, log }, runtime.sit(instance), { stopTaking: stopTaking.signal });
+  opening.defer(async () => {
+    stopTaking.abort();
+    await endsWithin(clock, jobs.settle(), jobsLastMs);
   });
   const metrics = createMetrics({ clock });
   opening.use(metrics.watchStalls());
@@ -149,6 +163,7 @@ export async function openDaemon(given: Config, wish: SandboxWish | null, { cloc
   dispatcher.start();
   drain.start();
   schedules.start();
+  jobs.start();
   const owned = opening.move();
   return {
     url: server.url,

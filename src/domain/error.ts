@@ -5,6 +5,7 @@ export const errorCodes = [
   "account_unknown",
   "account_conflict",
   "conversation_unknown",
+  "run_unknown",
   "token_refused",
   "storage_unavailable",
   "storage_unsafe",

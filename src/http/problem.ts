@@ -39,6 +39,7 @@ const problemOfCode: Record<ErrorCode, ProblemKind> = {
   account_unknown: "not_found",
   account_conflict: "internal",
   conversation_unknown: "not_found",
+  run_unknown: "not_found",
   token_refused: "internal",
   storage_unavailable: "unavailable",
   storage_unsafe: "unavailable",

@@ -1,15 +1,21 @@
+import cancelRunSql from "../../sql/queries/cancel-run.sql" with { type: "text" };
 import claimDetachedRun from "../../sql/queries/claim-detached-run.sql" with { type: "text" };
 import claimRunSql from "../../sql/queries/claim-run.sql" with { type: "text" };
 import closeRunSql from "../../sql/queries/close-run.sql" with { type: "text" };
+import countLookupsSql from "../../sql/queries/count-lookups.sql" with { type: "text" };
 import countSkippedSql from "../../sql/queries/count-skipped.sql" with { type: "text" };
+import enqueueRunSql from "../../sql/queries/enqueue-run.sql" with { type: "text" };
 import finishRunSql from "../../sql/queries/finish-run.sql" with { type: "text" };
 import getOpenRunSql from "../../sql/queries/get-open-run.sql" with { type: "text" };
 import getRunSql from "../../sql/queries/get-run.sql" with { type: "text" };
+import listRunsSql from "../../sql/queries/list-runs.sql" with { type: "text" };
+import requeueRunSql from "../../sql/queries/requeue-run.sql" with { type: "text" };
 import saveRunSql from "../../sql/queries/save-run.sql" with { type: "text" };
 import type { ConversationCursor } from "../domain/conversation.ts";
 import type { AccountId, ConversationId } from "../domain/ids.ts";
 import type { Run, RunHold, RunOptions, RunPhase, RunPlace, RunState } from "../domain/run.ts";
 import type { Database } from "./database.ts";
+import { type RunRow, readFirst, readRun } from "./run-row.ts";
 
 /** An owner that has been silent for longer than this is taken for dead (spec §6). It says that it lives every 2 s. */
 export const staleAfterMs = 60_000;
@@ -24,31 +30,13 @@ export type RunOwner = {
   readonly folderFree: boolean;
 };
 
-type RunRow = {
-  id: string;
-  number: string;
-  account_id: AccountId;
-  state: RunState;
-  owner: string | null;
-  fencing_token: string;
-  detached: boolean;
-  cancel_requested: boolean;
-  options: RunOptions;
-  phase: RunPhase;
-  cursor: ConversationCursor | null;
-  names_cursor: string | null;
-  names: Record<string, number>;
-  candidates: string | null;
-  done: string;
-  successful: string;
-  errors: string;
-  outcomes: Record<string, number>;
-  blocked_reason: string | null;
-  started_at_ms: number;
-  /** A statement that gives the run to its caller does not ask for these. */
-  ended_at_ms?: number | null;
-  paused_for_ms?: number | null;
-  free?: boolean;
+/** A run that is to be. `phase`: what it begins with. */
+export type RunAsk = {
+  readonly id: string;
+  readonly accountId: AccountId;
+  readonly owner: RunOwner;
+  readonly options: RunOptions;
+  readonly phase: RunPhase;
 };
 
 export type RunsRepository = ReturnType<typeof createRunsRepository>;
@@ -56,14 +44,15 @@ export type RunsRepository = ReturnType<typeof createRunsRepository>;
 /** Backfill runs, a row each. The database decides who owns one, and refuses what anybody else writes. */
 export function createRunsRepository(database: Database) {
   return {
+    /** Gives a run of the account to the daemons, a new one or the open one as `claimRun()` would take it; else null. */
+    async enqueueRun({ id, accountId, owner, options, phase }: RunAsk): Promise<Run | null> {
+      const { folder, folderFree } = owner;
+      const values = [id, accountId, JSON.stringify(options), folder, folderFree, staleAfterMs, phase];
+      return readFirst(await database.query<RunRow>(enqueueRunSql, values, "queue the backfill run"));
+    },
+
     /** Opens a run of the account, or goes on with the open one where it is free and was asked for the same; else null. */
-    async claimRun(ask: {
-      id: string;
-      accountId: AccountId;
-      owner: RunOwner;
-      options: RunOptions;
-      phase: RunPhase;
-    }): Promise<Run | null> {
+    async claimRun(ask: RunAsk): Promise<Run | null> {
       const { instance, folder, folderFree } = ask.owner;
       const options = JSON.stringify(ask.options);
       const rows = await database.query<RunRow>(
@@ -87,6 +76,30 @@ export function createRunsRepository(database: Database) {
 
     async getRun(id: string): Promise<Run | null> {
       return readFirst(await database.query<RunRow>(getRunSql, [id, staleAfterMs], "read the backfill run"));
+    },
+
+    /** The latest runs of all accounts, at most `limit`. */
+    async listRuns(limit: number): Promise<Run[]> {
+      return (await database.query<RunRow>(listRunsSql, [limit, staleAfterMs], "list the backfill runs")).map(readRun);
+    },
+
+    /** Ends the run, or tells its owner to. Answers the state it is in then; null: it has ended already. */
+    async cancelRun(id: string): Promise<RunState | null> {
+      const values = [id, staleAfterMs];
+      const [row] = await database.query<{ state: RunState }>(cancelRunSql, values, "cancel the backfill run");
+      return row?.state ?? null;
+    },
+
+    /** Gives a cancelled or interrupted run to the daemons. False: it is none, or another run of its account is open. */
+    async requeueRun(id: string): Promise<boolean> {
+      return (await database.query(requeueRunSql, [id], "queue the backfill run again")).length > 0;
+    },
+
+    /** The lookups that the daemons have before them. */
+    async countLookups(): Promise<{ due: number; later: number; underWay: number }> {
+      type Row = { due: number; later: number; under_way: number };
+      const [row] = await database.query<Row>(countLookupsSql, [], "count the lookups", countDeadlineMs);
+      return { due: row?.due ?? 0, later: row?.later ?? 0, underWay: row?.under_way ?? 0 };
     },
 
     /** Gives up a run that nobody works on. False where somebody has taken it up meanwhile. */
@@ -131,36 +144,7 @@ export function createRunsRepository(database: Database) {
   };
 }
 
+/** A count walks the index of whoever is still to be asked. */
+const countDeadlineMs = 30_000;
+
 const toJson = (cursor: ConversationCursor | null) => (cursor === null ? null : JSON.stringify(cursor));
-
-function readFirst([row]: readonly RunRow[]): Run | null {
-  return row === undefined ? null : readRun(row);
-}
-
-function readRun(row: RunRow): Run {
-  return {
-    id: row.id,
-    number: row.number,
-    accountId: row.account_id,
-    state: row.state,
-    owner: row.owner,
-    fencingToken: row.fencing_token,
-    detached: row.detached,
-    cancelRequested: row.cancel_requested,
-    options: row.options,
-    phase: row.phase,
-    cursor: row.cursor,
-    namesCursor: row.names_cursor,
-    names: row.names,
-    total: row.candidates === null ? null : Number(row.candidates),
-    done: Number(row.done),
-    successful: Number(row.successful),
-    errors: Number(row.errors),
-    outcomes: row.outcomes,
-    blockedReason: row.blocked_reason,
-    startedAtMs: row.started_at_ms,
-    endedAtMs: row.ended_at_ms ?? null,
-    pausedForMs: row.paused_for_ms ?? null,
-    free: row.free ?? false,
-  };
-}
