@@ -4,6 +4,7 @@
  */
 import type { SandboxCalls } from "./call-log.ts";
 import { checkDeliverOptions, type DeliverOptions, type DeliverReport } from "./delivery.ts";
+import { isThreadTwist, type ThreadTwist } from "./inbox-twist.ts";
 import { drawFace } from "./picture.ts";
 import type { Platform } from "./platform.ts";
 import { isSandboxTrouble, type SandboxTrouble } from "./trouble.ts";
@@ -46,6 +47,8 @@ export async function answerControl(
       return answerRate(dependencies, await readObject(request));
     case "POST /sandbox/trouble":
       return answerTrouble(dependencies, await readObject(request));
+    case "POST /sandbox/inbox":
+      return answerInbox(dependencies, await readObject(request));
     default:
       return refuse(404, "The sandbox has no such route");
   }
@@ -124,4 +127,23 @@ function answerTrouble({ platform }: ControlDependencies, body: JsonObject | nul
   if (state === undefined) return refuse(400, "personId or accountIndex must say whose trouble it is");
   state.trouble = chosen;
   return Response.json({ accountIndex, trouble: chosen });
+}
+
+/** A thread's twist (`personId`, `twist`), the longest page (`listPageMax`), or the end of all cursors (`expireCursors`). */
+function answerInbox({ platform }: ControlDependencies, body: JsonObject | null): Response {
+  const { personId, twist, listPageMax, expireCursors } = body ?? {};
+  if (typeof personId === "string") {
+    if (twist !== null && !isThreadTwist(twist)) return refuse(400, "twist must name a twist of the inbox, or be null");
+    const chosen: ThreadTwist | null = twist;
+    platform.setTwist(personId, chosen);
+    return Response.json({ personId, twist: chosen });
+  }
+  if (expireCursors === true) {
+    platform.cursorGeneration += 1;
+    return Response.json({ expireCursors });
+  }
+  if (listPageMax !== null && !(typeof listPageMax === "number" && Number.isInteger(listPageMax) && listPageMax > 0))
+    return refuse(400, "The body must name a personId with its twist, a listPageMax, or expireCursors");
+  platform.listPageMax = listPageMax;
+  return Response.json({ listPageMax });
 }

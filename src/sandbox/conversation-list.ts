@@ -7,6 +7,7 @@ import { pickAt } from "./chance.ts";
 import { createConversationId, writeTime } from "./conversation-node.ts";
 import { type GraphField, parseFields } from "./graph-fields.ts";
 import { createReply, type GraphReply, requestErrors, unknownFieldError } from "./graph-reply.ts";
+import { type ThreadTwist, tooMuchAbove, twistUsername } from "./inbox-twist.ts";
 import type { AccountState, Platform } from "./platform.ts";
 import { troubleTable } from "./trouble.ts";
 import type { SandboxPerson } from "./world.ts";
@@ -19,7 +20,7 @@ export const pageLimitWithMessagesMax = 10;
 const listFields: ReadonlySet<string> = new Set(["id", "updated_time", "participants", "messages", "is_owner"]);
 
 /** Where a page ends: among those who wrote since the box opened, or among the rest in the world's order. */
-type Position = { phase: "wrote" | "rest"; at: number };
+type Position = { phase: "wrote" | "rest"; at: number; index: number };
 type GraphCall = { version: string; ownerSegment: string; params: URLSearchParams; token: string };
 
 /** Answers one call of the edge, of an account that is allowed to call. */
@@ -45,21 +46,22 @@ export function answerConversations(platform: Platform, state: AccountState, cal
     return platform.writeError(requestErrors.tooMuchData, host);
   }
   const after = params.get("after");
-  const position = after === null || after === "" ? null : readCursor(after);
+  const position = after === null || after === "" ? null : readCursor(after, platform.cursorGeneration);
+  // Meta does not publish what an expired cursor answers; a plain 100 is what a wrong one does.
   if (after && position === null) return platform.writeError(requestErrors.parameter, host);
 
   const { found, more } = listNewest(state, position, limit);
-  const data = found.map(({ index }) =>
-    writeConversation(platform, state, pickAt(state.account.people, index), fields),
-  );
+  const people = found.map(({ index }) => pickAt(state.account.people, index));
+  if (isTooMuch(platform, people)) return platform.writeError(requestErrors.tooMuchData, host);
+  const data = people.map((person) => writeConversation(platform, state, person, fields));
   const last = found.at(-1);
   if (last === undefined) return createReply({ data });
-  const cursor = writeCursor(last.position);
+  const cursor = writeCursor(last.position, platform.cursorGeneration);
   const first = found[0]?.position ?? last.position;
   return createReply({
     data,
     paging: {
-      cursors: { before: writeCursor(first), after: cursor },
+      cursors: { before: writeCursor(first, platform.cursorGeneration), after: cursor },
       ...(more ? { next: writeNext(platform, call, host, limit, cursor) } : {}),
     },
   });
@@ -82,21 +84,34 @@ function writeConversation(
   person: SandboxPerson,
   fields: readonly GraphField[],
 ) {
-  const { account } = state;
+  const twist = platform.twistOf(person.id);
   const conversation: Record<string, unknown> = { id: createConversationId(state.index, person.id) };
   for (const field of fields) {
-    if (field.name === "updated_time") conversation.updated_time = writeTime(platform.lastWroteMs(state, person.id));
+    if (field.name === "updated_time" && twist !== "no_time")
+      conversation.updated_time = writeTime(platform.lastWroteMs(state, person.id));
     if (field.name === "is_owner") conversation.is_owner = true;
-    if (field.name === "participants") {
-      const both = [
-        { username: account.username, id: account.instagramId },
-        { username: person.username, id: person.id },
-      ];
-      conversation.participants = { data: both };
-    }
+    if (field.name === "participants") conversation.participants = writeParticipants(state, person, twist);
     if (field.name === "messages") conversation.messages = { data: [] };
   }
   return conversation;
+}
+
+function writeParticipants({ account }: AccountState, person: SandboxPerson, twist: ThreadTwist | null): unknown {
+  if (twist === "no_participants") return null;
+  const ownId = twist === "own_app_scoped" ? account.appScopedId : account.instagramId;
+  const sides: unknown[] = [
+    { username: account.username, id: ownId },
+    { username: twistUsername(person.username, twist), id: person.id },
+  ];
+  if (twist === "group") sides.push({ username: `friend.of.${person.username}`, id: `1${person.id}` });
+  if (twist === "null_side") sides.splice(1, 0, null);
+  return { data: sides };
+}
+
+/** Whether Graph wants less of these threads at once. */
+function isTooMuch(platform: Platform, people: readonly SandboxPerson[]): boolean {
+  if (platform.listPageMax !== null && people.length > platform.listPageMax) return true;
+  return people.length > tooMuchAbove && people.some(({ id }) => platform.twistOf(id) === "too_much");
 }
 
 /**
@@ -108,9 +123,12 @@ function listNewest(state: AccountState, position: Position | null, limit: numbe
   const wanted = limit + 1; // One more than asked, to know whether there is a next page.
   if (position === null || position.phase === "wrote") {
     const newestFirst = [...state.lastWroteMs.entries()].reverse();
-    const start = position === null ? 0 : newestFirst.findIndex(([, atMs]) => atMs < position.at);
+    // Several may have written in one millisecond: the next is whoever stands behind the one who was shown last.
+    const shown = newestFirst.findIndex(([index, atMs]) => index === position?.index && atMs === position.at);
+    const start =
+      position === null ? 0 : shown >= 0 ? shown + 1 : newestFirst.findIndex(([, atMs]) => atMs < position.at);
     for (const [index, atMs] of start < 0 ? [] : newestFirst.slice(start, start + wanted)) {
-      found.push({ index, position: { phase: "wrote", at: atMs } });
+      found.push({ index, position: { phase: "wrote", at: atMs, index } });
     }
   }
   const { people } = state.account;
@@ -119,20 +137,21 @@ function listNewest(state: AccountState, position: Position | null, limit: numbe
     index < people.length && found.length < wanted;
     index += 1
   ) {
-    if (!state.lastWroteMs.has(index)) found.push({ index, position: { phase: "rest", at: index } });
+    if (!state.lastWroteMs.has(index)) found.push({ index, position: { phase: "rest", at: index, index } });
   }
   return { found: found.slice(0, limit), more: found.length > limit };
 }
 
-function writeCursor(position: Position): string {
-  return `QVFI${Buffer.from(`${position.phase}:${position.at}`).toString("base64url")}`;
+function writeCursor(position: Position, generation: number): string {
+  return `QVFI${Buffer.from(`${position.phase}:${position.at}:${position.index}:${generation}`).toString("base64url")}`;
 }
 
-function readCursor(cursor: string): Position | null {
+function readCursor(cursor: string, generation: number): Position | null {
   if (!cursor.startsWith("QVFI")) return null;
-  const [phase, at] = Buffer.from(cursor.slice(4), "base64url").toString().split(":");
+  const [phase, at, index, madeIn] = Buffer.from(cursor.slice(4), "base64url").toString().split(":");
+  if (madeIn !== String(generation)) return null;
   if ((phase !== "wrote" && phase !== "rest") || at === undefined || !/^[0-9]{1,15}$/.test(at)) return null;
-  return { phase, at: Number(at) };
+  return { phase, at: Number(at), index: Number(index) };
 }
 
 function writeNext(platform: Platform, call: GraphCall, host: string, limit: number, cursor: string): string {

@@ -3,8 +3,10 @@
  * /{message-id}`. Details only for the 20 most recent messages; older ones are listed and read as deleted.
  */
 import { hashText } from "./chance.ts";
+import type { DeliveredMessage } from "./delivered-messages.ts";
 import { type GraphField, parseFields } from "./graph-fields.ts";
 import { createReply, type GraphReply, requestErrors, unknownFieldError } from "./graph-reply.ts";
+import { tooMuchAbove, twistUsername } from "./inbox-twist.ts";
 import type { AccountState, Platform } from "./platform.ts";
 import { phrases, replies } from "./wording.ts";
 import type { SandboxPerson } from "./world.ts";
@@ -29,6 +31,11 @@ const messageFields: ReadonlySet<string> = new Set([
   "is_unsupported",
   "reply_to",
 ]);
+
+const threadErrors = {
+  fails: { status: 500, code: 2, isTransient: true, message: "An unexpected error has occurred" },
+  permission: { status: 403, code: 10, message: "Application does not have permission for this action" },
+} as const;
 
 /** The opaque id of the thread of an account with a person. */
 export function createConversationId(accountIndex: number, personId: string): string {
@@ -67,6 +74,10 @@ export function answerThread(platform: Platform, state: AccountState, id: string
   if (unknown)
     return platform.writeError(unknownFieldError(unknown.name, isMessage ? "Message" : "UnifiedThread"), host);
 
+  const twist = platform.twistOf(person.id);
+  if (twist === "missing") return platform.writeError(requestErrors.unsupported, host);
+  if (twist === "fails") return platform.writeError(threadErrors.fails, host);
+  if (twist === "permission") return platform.writeError(threadErrors.permission, host);
   const thread = openThread(platform, state, person);
   if (isMessage) {
     const number = Number(numberText);
@@ -83,6 +94,8 @@ export function answerThread(platform: Platform, state: AccountState, id: string
     if (field.name === "participants") conversation.participants = { data: [thread.business, thread.customer] };
     if (field.name === "messages") {
       const page = writeMessages(thread, field);
+      const asked = Number(field.arguments.get("limit") ?? messagesLimitDefault);
+      if (twist === "too_much" && asked > tooMuchAbove) return platform.writeError(requestErrors.tooMuchData, host);
       if (page === null) return platform.writeError(requestErrors.parameter, host);
       conversation.messages = page;
     }
@@ -95,25 +108,46 @@ type Thread = ReturnType<typeof openThread>;
 function openThread(platform: Platform, state: AccountState, person: SandboxPerson) {
   const { account } = state;
   const traits = hashText(platform.world.seed, `thread ${person.id}`);
-  const count = messageCountMin + (traits % messageCountSpread);
-  const updatedMs = platform.lastWroteMs(state, person.id);
-  const business = { username: account.username, id: account.instagramId };
-  const customer = { username: person.username, id: person.id };
-  const writeMessage = (number: number, fields: readonly GraphField[]): Record<string, unknown> => {
+  const delivered = state.delivered.of(person.id);
+  const historyCount = messageCountMin + (traits % messageCountSpread);
+  const endMs = platform.historyEndMs(state, person.id);
+  const twist = platform.twistOf(person.id);
+  const ownId = twist === "own_app_scoped" ? account.appScopedId : account.instagramId;
+  const business = { username: account.username, id: ownId };
+  const customer = { username: twistUsername(person.username, twist), id: person.id };
+  const readHistory = (number: number): Record<string, unknown> => {
     const chance = hashText(traits, String(number));
-    const inbound = number === count - 1 || chance % 3 !== 0; // The last word is the customer's.
+    const inbound = number === historyCount - 1 || chance % 3 !== 0; // The last word is the customer's.
     const texts = inbound ? phrases : replies;
-    const all: Record<string, unknown> = {
-      created_time: writeTime(updatedMs - (count - 1 - number) * messageSpacingMs),
+    return {
+      id: createMessageId(state.index, person.id, number),
+      created_time: writeTime(endMs - (historyCount - 1 - number) * messageSpacingMs),
       from: inbound ? customer : business,
       to: { data: [inbound ? business : customer] },
       message: texts[chance % texts.length],
     };
-    const message: Record<string, unknown> = { id: createMessageId(state.index, person.id, number) };
+  };
+  const writeMessage = (number: number, fields: readonly GraphField[]): Record<string, unknown> => {
+    const late = delivered[number - historyCount];
+    const all = late === undefined ? readHistory(number) : writeDelivered(late, business, customer);
+    const message: Record<string, unknown> = { id: all.id };
     for (const { name } of fields) if (name in all) message[name] = all[name];
     return message;
   };
-  return { count, business, customer, writeMessage };
+  return { count: historyCount + delivered.length, business, customer, writeMessage };
+}
+
+function writeDelivered(one: DeliveredMessage, business: object, customer: object): Record<string, unknown> {
+  return {
+    id: one.mid,
+    created_time: writeTime(one.atMs),
+    from: one.isOutgoing ? business : customer,
+    to: { data: [one.isOutgoing ? customer : business] },
+    message: one.text ?? "",
+    ...(one.attachments.length > 0 ? { attachments: { data: one.attachments } } : {}),
+    ...(one.isUnsupported ? { is_unsupported: true } : {}),
+    ...(one.replyTo === null ? {} : { reply_to: { mid: one.replyTo } }),
+  };
 }
 
 /** A page of messages, newest first, steered by `messages.limit(n).after(X)`; `null` where those are malformed. */

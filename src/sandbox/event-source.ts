@@ -49,7 +49,7 @@ export function createEventSource(platform: Platform) {
     if (isOwnMessage(kind) && (lastMessages.size < rememberedMax || lastMessages.has(person.id))) {
       lastMessages.set(person.id, { mid, edits: 0 });
     }
-    if (event.channel !== "changes") platform.noteMessage(state, person.id, timestampMs);
+    if (event.channel !== "changes") platform.noteEvent(state, person.id, event);
     return event;
   };
 

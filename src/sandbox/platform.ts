@@ -5,9 +5,12 @@
 import { createHmac } from "node:crypto";
 import type { Clock } from "../lib/clock.ts";
 import { hashText, pickAt } from "./chance.ts";
+import { createDeliveredMessages, type DeliveredMessages } from "./delivered-messages.ts";
 import { createErrorWriter } from "./graph-reply.ts";
+import type { ThreadTwist } from "./inbox-twist.ts";
 import { createSlidingWindow, type SlidingWindow } from "./sliding-window.ts";
 import type { SandboxTrouble } from "./trouble.ts";
+import type { SandboxEvent } from "./webhook-item.ts";
 import { createHandPickedPerson, type SandboxAccount, type SandboxPerson, type SandboxWorld } from "./world.ts";
 
 /** The pools of §5.1, one budget each: profile nodes, the conversations edge, and the account's own nodes. */
@@ -34,6 +37,7 @@ export type AccountState = {
   readonly conversationPace: SlidingWindow;
   /** Who wrote since the box opened, and when (wall time); the last writer stands last. */
   readonly lastWroteMs: Map<number, number>;
+  readonly delivered: DeliveredMessages;
   subscribedFields: readonly string[];
   /** A trouble of the whole account: every call of it answers this. */
   trouble: SandboxTrouble | null;
@@ -74,13 +78,22 @@ export function createPlatform(options: PlatformOptions) {
 
   const troubles = new Map<string, SandboxTrouble | null>();
   const troubledOnce = new Set<string>();
+  const threadTwists = new Map<string, ThreadTwist>();
   let picturesServed = 0;
   let tokensIssued = 0;
+
+  /** When the last message of a thread came that the box was opened with. */
+  const historyEndMs = (state: AccountState, personId: string): number =>
+    openedAtMs - ((state.indexOfPerson.get(personId) ?? 0) + 1) * conversationSpacingMs;
 
   return {
     ...options,
     origin: "",
     ratePerWindow: options.ratePerWindow,
+    /** Threads a page of the inbox may hold before it is "too much data"; null: as many as are asked for. */
+    listPageMax: null as number | null,
+    /** Cursors of an earlier generation have expired. */
+    cursorGeneration: 0,
     openedAtMs,
     accounts,
     writeError: createErrorWriter(world.seed),
@@ -113,6 +126,12 @@ export function createPlatform(options: PlatformOptions) {
       troubles.set(personId, trouble);
       for (const { index } of accounts) troubledOnce.delete(`${index} ${personId}`);
     },
+    /** What a tester made of a person's thread. */
+    twistOf: (personId: string): ThreadTwist | null => threadTwists.get(personId) ?? null,
+    setTwist: (personId: string, twist: ThreadTwist | null): void => {
+      if (twist === null) threadTwists.delete(personId);
+      else threadTwists.set(personId, twist);
+    },
     /** True the first time an account asks it about a person: for troubles that pass. */
     takeFirst: (state: AccountState, personId: string): boolean => {
       const key = `${state.index} ${personId}`;
@@ -126,16 +145,16 @@ export function createPlatform(options: PlatformOptions) {
       return picturesServed;
     },
     /** When a person last wrote, by what the box knows. */
-    lastWroteMs: (state: AccountState, personId: string): number => {
-      const at = state.indexOfPerson.get(personId) ?? 0;
-      return state.lastWroteMs.get(at) ?? openedAtMs - (at + 1) * conversationSpacingMs;
-    },
-    /** Notes that a person wrote, so that the conversation moves to the front of the list. */
-    noteMessage: (state: AccountState, personId: string, atMs: number): void => {
+    lastWroteMs: (state: AccountState, personId: string): number =>
+      state.lastWroteMs.get(state.indexOfPerson.get(personId) ?? 0) ?? historyEndMs(state, personId),
+    historyEndMs,
+    /** Notes that something happened in a thread, so that it moves to the front of the list. */
+    noteEvent: (state: AccountState, personId: string, event: SandboxEvent): void => {
+      if (event.personId === personId) state.delivered.note(event);
       const at = state.indexOfPerson.get(personId);
       if (at === undefined) return;
       state.lastWroteMs.delete(at);
-      state.lastWroteMs.set(at, atMs);
+      state.lastWroteMs.set(at, event.timestampMs);
     },
   };
 }
@@ -152,6 +171,7 @@ function createAccountState(account: SandboxAccount, index: number, windowMs: nu
     },
     conversationPace: createSlidingWindow(1000),
     lastWroteMs: new Map(),
+    delivered: createDeliveredMessages(),
     subscribedFields: ["messages"],
     trouble: null,
   };

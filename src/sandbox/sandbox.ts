@@ -14,6 +14,7 @@ import { answerControl, isLoopback } from "./control.ts";
 import { type DeliverOptions, type DeliverReport, deliver } from "./delivery.ts";
 import { createEventSource } from "./event-source.ts";
 import { answerGraph, type GraphServer, readHost } from "./graph-http.ts";
+import type { ThreadTwist } from "./inbox-twist.ts";
 import { answerPicture, pictureLifetimeMsDefault } from "./picture.ts";
 import { createPlatform } from "./platform.ts";
 import type { SandboxTrouble } from "./trouble.ts";
@@ -67,6 +68,11 @@ export type Sandbox = AsyncDisposable & {
   setTrouble: (personId: string, trouble: SandboxTrouble | null) => void;
   /** A trouble of a whole account: each of its calls answers it, a dead token for one. */
   setAccountTrouble: (accountIndex: number, trouble: SandboxTrouble | null) => void;
+  setThreadTwist: (personId: string, twist: ThreadTwist | null) => void;
+  /** Longer pages of the inbox are "too much data"; null: none is. */
+  setListPageMax: (threads: number | null) => void;
+  /** Every cursor handed out so far is refused from now on. */
+  expireCursors: () => void;
 };
 
 /**
@@ -155,6 +161,13 @@ export async function openSandbox(options: SandboxOptions): Promise<Sandbox> {
       const state = platform.accounts[accountIndex];
       if (state === undefined) throw new Error(`Cannot set the trouble of account ${accountIndex}: there is none`);
       state.trouble = trouble;
+    },
+    setThreadTwist: platform.setTwist,
+    setListPageMax: (threads) => {
+      platform.listPageMax = threads;
+    },
+    expireCursors: () => {
+      platform.cursorGeneration += 1;
     },
     [Symbol.asyncDispose]: async () => {
       closing.abort();

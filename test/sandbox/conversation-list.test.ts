@@ -162,3 +162,113 @@ describe("openSandbox() threads", () => {
     expect(other.body.error).toMatchObject({ code: 100, error_subcode: 33 });
   });
 });
+
+describe("openSandbox() inbox by hand", () => {
+  const list = (sandbox: Sandbox, parameters = "") => {
+    const { token } = accountOf(sandbox, 0);
+    return ask(`${sandbox.instagramUrl}/v26.0/me/conversations?${query}${parameters}`, token);
+  };
+
+  test("openSandbox() wants less data for long pages, or for a chosen thread in them", async () => {
+    await using box = await openTestSandbox({ people: 60 });
+    const { sandbox } = box;
+    sandbox.setListPageMax(20);
+    expect((await list(sandbox, "&limit=21")).body.error).toMatchObject({ code: 1 });
+    expect((await list(sandbox, "&limit=20")).body.data).toHaveLength(20);
+    sandbox.setListPageMax(null);
+    const much = personOf(sandbox, 0, 30).id;
+    sandbox.setThreadTwist(much, "too_much");
+    expect((await list(sandbox, "&limit=30")).body.data).toHaveLength(30);
+    expect(await list(sandbox, "&limit=31")).toMatchObject({ status: 500, body: { error: { code: 1 } } });
+    const { token } = accountOf(sandbox, 0);
+    const { id } = (await list(sandbox, `&user_id=${much}`)).body.data[0];
+    const messages = (limit: number) => ask(`${sandbox.instagramUrl}/${id}?fields=messages.limit(${limit}){id}`, token);
+    expect((await messages(20)).body.error).toMatchObject({ code: 1 });
+    expect((await messages(10)).status).toBe(200);
+  });
+
+  test("openSandbox() shows odd participants, and threads that are listed and cannot be read", async () => {
+    await using box = await openTestSandbox({ people: 10 });
+    const { sandbox } = box;
+    const { instagramId, appScopedId, token } = accountOf(sandbox, 0);
+    const twists = ["group", "no_participants", "null_side", "own_app_scoped", "nameless", "no_time"] as const;
+    for (const [at, twist] of twists.entries()) sandbox.setThreadTwist(personOf(sandbox, 0, at).id, twist);
+    const threads = (await list(sandbox)).body.data;
+    expect(threads[0].participants.data).toHaveLength(3);
+    expect(threads[1].participants).toBeNull();
+    expect(threads[2].participants.data[1]).toBeNull();
+    expect(threads[3].participants.data[0].id).toBe(appScopedId);
+    expect(threads[4].participants.data[1]).toEqual({ id: personOf(sandbox, 0, 4).id });
+    expect(threads[5]).not.toHaveProperty("updated_time");
+    expect(threads[6].participants.data[0].id).toBe(instagramId);
+    for (const [twist, code] of [
+      ["missing", 100],
+      ["fails", 2],
+      ["permission", 10],
+    ] as const) {
+      sandbox.setThreadTwist(personOf(sandbox, 0, 7).id, twist);
+      expect((await ask(`${sandbox.instagramUrl}/${threads[7].id}?fields=messages`, token)).body.error.code).toBe(code);
+      expect((await list(sandbox)).body.data).toHaveLength(10);
+    }
+    sandbox.setThreadTwist(personOf(sandbox, 0, 7).id, null);
+    expect((await ask(`${sandbox.instagramUrl}/${threads[7].id}?fields=messages`, token)).status).toBe(200);
+  });
+
+  test("openSandbox() refuses cursors that have expired", async () => {
+    await using box = await openTestSandbox({ people: 30 });
+    const { after } = (await list(box.sandbox, "&limit=10")).body.paging.cursors;
+    expect((await list(box.sandbox, `&limit=10&after=${after}`)).status).toBe(200);
+    box.sandbox.expireCursors();
+    expect((await list(box.sandbox, `&limit=10&after=${after}`)).body.error.code).toBe(100);
+    expect((await list(box.sandbox, "&limit=10")).status).toBe(200);
+  });
+
+  test("openSandbox() lists what webhooks brought among a thread's messages, by the same ids", async () => {
+    await using receiver = openReceiver();
+    await using box = await openTestSandbox({ people: 3, webhookUrl: receiver.url });
+    const { sandbox, manual } = box;
+    const person = personOf(sandbox, 0, 2).id;
+    for (const kind of ["text", "echo", "images", "edit"] as const) {
+      manual.pass(1_000);
+      await sandbox.deliver({ count: 1, personIds: [person], kinds: [kind] });
+    }
+    const { token, instagramId } = accountOf(sandbox, 0);
+    const { id, updated_time } = (await list(sandbox)).body.data[0];
+    const read = async () =>
+      (
+        await ask(
+          `${sandbox.instagramUrl}/${id}?fields=messages.limit(3){id,created_time,from,message,attachments}`,
+          token,
+        )
+      ).body.messages.data;
+    const [images, echo, text] = await read();
+    const items = receiver.bodies().map(({ entry }) => entry[0].messaging[0]);
+    expect([text.id, echo.id, images.id]).toEqual(items.slice(0, 3).map(({ message }) => message.mid));
+    expect([text.from.id, echo.from.id]).toEqual([person, instagramId]);
+    expect(images.message).toBe(items[3].message_edit.text);
+    expect(images.attachments.data).toHaveLength(3);
+    expect(Date.parse(updated_time)).toBeGreaterThan(Date.parse(text.created_time));
+    await sandbox.deliver({ count: 1, personIds: [person], kinds: ["delete"] });
+    expect((await read()).slice(0, 2).map((message: Json) => message.id)).toEqual([echo.id, text.id]);
+  });
+
+  test("openSandbox() pulls these levers over HTTP too, and refuses what they do not know", async () => {
+    await using box = await openTestSandbox({ people: 30 });
+    const { sandbox } = box;
+    const pull = async (body: unknown) =>
+      (await ask(`${sandbox.origin}/sandbox/inbox`, null, { method: "POST", body: JSON.stringify(body) })).status;
+    const personId = personOf(sandbox, 0, 0).id;
+    expect(await pull({ personId, twist: "no_participants" })).toBe(200);
+    expect((await list(sandbox)).body.data[0].participants).toBeNull();
+    expect(await pull({ personId, twist: null })).toBe(200);
+    expect((await list(sandbox)).body.data[0].participants.data).toHaveLength(2);
+    expect(await pull({ listPageMax: 5 })).toBe(200);
+    expect((await list(sandbox)).status).toBe(500);
+    expect(await pull({ listPageMax: null })).toBe(200);
+    const { after } = (await list(sandbox, "&limit=10")).body.paging.cursors;
+    expect(await pull({ expireCursors: true })).toBe(200);
+    expect((await list(sandbox, `&after=${after}`)).status).toBe(400);
+    for (const body of [{}, { personId, twist: "nonsense" }, { listPageMax: 0 }, { listPageMax: "5" }, 7])
+      expect(await pull(body)).toBe(400);
+  });
+});
