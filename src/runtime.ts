@@ -18,12 +18,14 @@ import { createConversationsRepository } from "./repository/conversations.ts";
 import { createDaemonsRepository } from "./repository/daemons.ts";
 import { openDatabase } from "./repository/database.ts";
 import { createEventsRepository } from "./repository/events.ts";
+import { createInboxRepository } from "./repository/inbox.ts";
 import { createLookupsRepository } from "./repository/lookups.ts";
 import { assertDurable, migrate, schemaVersion } from "./repository/migrate.ts";
 import { createReplayRepository } from "./repository/replay.ts";
 import { createRunsRepository } from "./repository/runs.ts";
 import { createSchedulesRepository } from "./repository/schedules.ts";
 import { createVault, keyBytes, parseKey } from "./repository/vault.ts";
+import { type BulkNamesInput, type BulkNamesIo, bulkNames } from "./usecases/bulk-names.ts";
 import { createEnrich } from "./usecases/enrich.ts";
 import { createExplain } from "./usecases/explain.ts";
 import type { RunSeat } from "./usecases/open-run.ts";
@@ -65,6 +67,7 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
   const events = createEventsRepository(database);
   const folderOwner = readLeaseOwner(folder);
   const lookups = createLookupsRepository(database, role === "daemon" ? folderOwner : null);
+  const inbox = createInboxRepository(database);
   const runs = createRunsRepository(database);
   const replays = createReplayRepository(database);
   const schedules = createSchedulesRepository(database);
@@ -89,6 +92,8 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
   const graph = createGraphClient({ ...config.graph, appSecrets: config.appSecrets, clock, log });
   const circuit = createCircuit({ clock, log });
   const enrich = createEnrich({ lookups, accounts, cache, budget, graph, circuit, clock, log });
+  const listNames = (input: BulkNamesInput, io: BulkNamesIo) =>
+    bulkNames({ graph, accounts, lookups, inbox, budget, circuit, clock, log }, input, io);
   // A command's own budget and circuit are fresh and have seen nothing: only the daemon can tell.
   const explain = createExplain({
     conversations,
@@ -120,6 +125,7 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
     graph,
     circuit,
     enrich,
+    listNames,
     explain,
     /** This process as an owner of backfill runs: the kernel says at once which of its folder's processes is dead. */
     sit: (instance: string): RunSeat => ({

@@ -23,13 +23,14 @@ from asked a
     select json_build_object('last_message_at', (extract(epoch from max(sent_at)) * 1000)::float8,
       'last_inbound_at', (extract(epoch from max(sent_at) filter (where direction = 'inbound')) * 1000)::float8,
       -- Nothing lowers it yet. A marker of how far somebody has read will be one more condition here.
-      'unread_count', count(*) filter (where direction = 'inbound')) as derived
+      'unread_count', count(*) filter (where direction = 'inbound' and not imported)) as derived
     from (
-      select m.direction, m.sent_at from messages m
+      select m.direction, m.sent_at, m.imported from messages m
       where m.conversation_id = a.id and m.has_content
         and not exists (select from supposed s where s.account_id = m.account_id and s.mid = m.mid)
       union all
-      select s.direction, to_timestamp(s.sent_at / 1000) from supposed s where s.conversation_id = a.id and s.has_content
+      select s.direction, to_timestamp(s.sent_at / 1000), coalesce((select m.imported from messages m
+        where m.account_id = s.account_id and m.mid = s.mid), false) from supposed s where s.conversation_id = a.id and s.has_content
     ) said
   ) d
 order by a.id collate "C"

@@ -90,7 +90,7 @@ told as (
   on conflict (account_id, mid) do update set
     has_content = m.has_content or excluded.has_content,
     direction = case when excluded.has_content then excluded.direction else m.direction end,
-    sent_at = case when m.has_content then m.sent_at
+    sent_at = case when m.has_content and not m.imported then m.sent_at
       when excluded.has_content then excluded.sent_at else least(m.sent_at, excluded.sent_at) end,
     deleted_at = least(m.deleted_at, excluded.deleted_at),
     text = case when coalesce(m.deleted_at, excluded.deleted_at) is not null then null
@@ -101,7 +101,9 @@ told as (
       when m.has_content then m.attachments else excluded.attachments end,
     reply_to_mid = coalesce(m.reply_to_mid, excluded.reply_to_mid),
     unsupported = m.unsupported or excluded.unsupported,
-    edit_number = greatest(m.edit_number, excluded.edit_number)
+    edit_number = greatest(m.edit_number, excluded.edit_number),
+    -- Counted as unread from now on: the same bound as above decides it.
+    imported = m.imported and not (excluded.has_content and excluded.sent_at > now() - interval '1 day')
 ),
 reacted as (
   insert into reactions as r (account_id, mid, sender_id, reaction, emoji, reacted_at)

@@ -49,6 +49,11 @@ export const blockedReasons = [
 ] as const;
 export type BlockedReason = (typeof blockedReasons)[number];
 
+/** Why an account rests, as it is stored; an unknown word, a newer program's, reads as a dead token. */
+export function readBlockedReason(reason: string | null): BlockedReason {
+  return blockedReasons.find((known) => known === reason) ?? "token_dead";
+}
+
 /** Why a lookup brought nothing this time. `bad_request` is a bug of ours and never tried again. */
 export const failureReasons = [
   "server_error",
@@ -70,6 +75,8 @@ export type Evidence = {
   readonly subcode: number | null;
   readonly fbtraceId: string | null;
 };
+/** Of what was never sent. */
+export const noEvidence: Evidence = { httpStatus: null, code: null, subcode: null, fbtraceId: null };
 
 /** One person's answer from the Graph API, already classified by code and subcode (meta-platform.md §3.4). */
 export type LookupAnswer =

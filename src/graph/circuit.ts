@@ -1,6 +1,5 @@
 import type { Login } from "../domain/account.ts";
 import type { AccountId } from "../domain/ids.ts";
-import type { LookupAnswer } from "../domain/profile.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { totalTimeoutMsDefault } from "./graph-client.ts";
@@ -22,6 +21,9 @@ export type CircuitState = {
   /** Since when the host has been left alone (wall time, ms); null: it answers. */
   readonly failingSinceMs: number | null;
 };
+
+/** All that counts of an answer here: whether it failed, and of what. */
+export type CircuitAnswer = { readonly kind: string; readonly reason?: string };
 
 export type Circuit = ReturnType<typeof createCircuit>;
 
@@ -66,13 +68,13 @@ export function createCircuit({
       return { calls: 0, resumeInMs: Math.ceil(lastMs + (underWay ? probeAnswerMsMax : probeEveryMs) - nowMs) };
     },
 
-    /** Notes what one call, or one round of calls, brought, by person. Answers whether the host is taken to work. */
-    note(login: Login, answers: ReadonlyMap<string, LookupAnswer>): boolean {
+    /** Notes what one call, or one round of calls, brought, by person (of a list: by what it was about). Answers whether the host is taken to work. */
+    note(login: Login, answers: ReadonlyMap<string, CircuitAnswer>): boolean {
       const host = hosts[login];
       // What was held back tells nothing: it follows from the other answers.
       const told = [...answers].filter(([, answer]) => answer.kind !== "failed" || answer.reason !== "not_answered");
       if (told.length === 0) return host.failingSinceMs === null;
-      if (told.some(([, answer]) => answer.kind !== "failed" || !graphsOwn.includes(answer.reason))) {
+      if (told.some(([, answer]) => answer.kind !== "failed" || !graphsOwn.includes(answer.reason ?? ""))) {
         if (host.failingSinceMs !== null) log.log(`Instagram answers again at ${hostNames[login]}`, context);
         host.failedCalls = 0;
         host.people.clear();

@@ -1,6 +1,6 @@
 import type { AccountAccess } from "../domain/account.ts";
 import type { ParticipantId } from "../domain/ids.ts";
-import type { LookupAnswer } from "../domain/profile.ts";
+import { type LookupAnswer, noEvidence } from "../domain/profile.ts";
 import { chunk } from "../lib/chunk.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
@@ -13,6 +13,8 @@ import {
   buildBatchRequest,
   buildProfileRequest,
   buildSelfRequest,
+  buildThreadListRequest,
+  buildThreadMessagesRequest,
   buildThreadRequest,
   type ExtraField,
   type GraphRequest,
@@ -22,6 +24,13 @@ import {
 } from "./graph-request.ts";
 import { createLimiter } from "./limiter.ts";
 import { type Answered, processBatchReply, processProfileReply } from "./process-reply.ts";
+import {
+  type InboxReply,
+  processThreadMessagesReply,
+  processThreadsReply,
+  type ThreadMessagesAnswer,
+  type ThreadsAnswer,
+} from "./read-inbox.ts";
 import type { ProfileContext } from "./read-profile.ts";
 import { processSelfReply, type SelfAnswer } from "./read-self.ts";
 import { processThreadReply, type UsernameAnswer } from "./read-thread.ts";
@@ -69,11 +78,7 @@ export type ProfileAnswers = {
 };
 
 /** Said without asking: text that would climb in the path names nobody. */
-const notAnId: LookupAnswer = {
-  kind: "absent",
-  reason: "invalid_id",
-  evidence: { httpStatus: null, code: null, subcode: null, fbtraceId: null },
-};
+const notAnId: LookupAnswer = { kind: "absent", reason: "invalid_id", evidence: noEvidence };
 
 type Round = {
   readonly answered: Map<ParticipantId, Answered>;
@@ -216,5 +221,28 @@ export function createGraphClient(options: GraphClientOptions) {
     );
   }
 
-  return { fetchProfiles, fetchSelf, fetchUsername };
+  /** Asks for one page of the inbox's threads (meta-platform.md §7). Throws SyncError `interrupted` where `signal` fires. */
+  async function fetchThreads(
+    access: AccountAccess,
+    page: { readonly limit: number; readonly after: string | null },
+    signal: AbortSignal,
+  ): Promise<InboxReply<ThreadsAnswer>> {
+    const request = buildThreadListRequest(targets[access.login], access, page);
+    const reply = await limits[access.login].singles(signal, () => send(request, totalTimeoutMs, signal));
+    return { answer: processThreadsReply(reply), usage: reply.usage };
+  }
+
+  /** Asks for a thread's latest messages. Throws as `fetchThreads()` does. */
+  async function fetchThreadMessages(
+    access: AccountAccess,
+    ask: { readonly threadId: string; readonly limit: number },
+    signal: AbortSignal,
+  ): Promise<InboxReply<ThreadMessagesAnswer>> {
+    if (isPathTrick(ask.threadId)) return { answer: buildFailure("bad_request", null), usage: null };
+    const request = buildThreadMessagesRequest(targets[access.login], access, ask);
+    const reply = await limits[access.login].singles(signal, () => send(request, totalTimeoutMs, signal));
+    return { answer: processThreadMessagesReply(reply), usage: reply.usage };
+  }
+
+  return { fetchProfiles, fetchSelf, fetchUsername, fetchThreads, fetchThreadMessages };
 }

@@ -48,7 +48,7 @@ function buildBase(target: GraphTarget): string {
 }
 
 /** True for text that would climb in a path instead of naming a node: the only such text the id pattern lets through. */
-export function isPathTrick(id: ParticipantId): boolean {
+export function isPathTrick(id: string): boolean {
   return /^\.+$/.test(id);
 }
 
@@ -90,6 +90,48 @@ export function buildThreadRequest(
   if (target.appSecret !== null) url.searchParams.set("appsecret_proof", buildProof(target.appSecret, access.token));
   return { url: url.href, method: "GET", headers: buildHeaders(access.token), body: null };
 }
+
+/**
+ * Asks for one page of the inbox's threads, newest first (§7.1): ids and people only, since a list with messages in it is
+ * soon "too much data" (§7.2). `after` is the cursor of the page before; null: the first page.
+ */
+export function buildThreadListRequest(
+  target: GraphTarget,
+  access: Omit<AccountAccess, "id">,
+  { limit, after }: { readonly limit: number; readonly after: string | null },
+): GraphRequest {
+  const url = new URL(`${buildBase(target)}/${encodeURIComponent(access.pageId ?? "me")}/conversations`);
+  url.searchParams.set("platform", "instagram");
+  url.searchParams.set("fields", "id,updated_time,participants");
+  url.searchParams.set("limit", String(limit));
+  if (after !== null) url.searchParams.set("after", after);
+  if (target.appSecret !== null) url.searchParams.set("appsecret_proof", buildProof(target.appSecret, access.token));
+  return { url: url.href, method: "GET", headers: buildHeaders(access.token), body: null };
+}
+
+/** Asks for the latest `limit` messages of one thread (§7.1). */
+export function buildThreadMessagesRequest(
+  target: GraphTarget,
+  access: Omit<AccountAccess, "id">,
+  { threadId, limit }: { readonly threadId: string; readonly limit: number },
+): GraphRequest {
+  const url = new URL(`${buildBase(target)}/${encodeURIComponent(threadId)}`);
+  url.searchParams.set("fields", `messages.limit(${limit}){${messageFields.join(",")}}`);
+  if (target.appSecret !== null) url.searchParams.set("appsecret_proof", buildProof(target.appSecret, access.token));
+  return { url: url.href, method: "GET", headers: buildHeaders(access.token), body: null };
+}
+
+/** What Meta documents of a message (§7.1). */
+const messageFields = [
+  "id",
+  "created_time",
+  "from",
+  "to",
+  "message",
+  "attachments",
+  "is_unsupported",
+  "reply_to",
+] as const;
 
 /** Asks whom the token belongs to: the account itself (Instagram Login, §0.4) or its Page with the account linked to it (§6.2). */
 export function buildSelfRequest(target: GraphTarget, access: Pick<AccountAccess, "login" | "token">): GraphRequest {

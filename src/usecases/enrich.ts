@@ -14,11 +14,12 @@ import {
 import { attemptsMax } from "../domain/lookup-rules.ts";
 import {
   type BlockedReason,
-  blockedReasons,
   isFresh,
   type Lookup,
   type LookupAnswer,
+  noEvidence,
   type ProfileOutcome,
+  readBlockedReason,
 } from "../domain/profile.ts";
 import type { RunHold, RunOptions } from "../domain/run.ts";
 import type { Circuit } from "../graph/circuit.ts";
@@ -137,15 +138,15 @@ async function lookUp(
   const nothing = (decided: Decided[]) => ({ decided, putOff, asked: null });
   const decided: Decided[] = [];
   // Who asks for everybody wants what Instagram says now.
-  const askCache = run?.options.scope !== "everybody";
-  const cached = await cache.getProfiles(accountId, askCache ? group.map((lookup) => lookup.participantId) : []);
+  const takeKnown = run?.options.scope !== "everybody";
+  const cached = await cache.getProfiles(accountId, takeKnown ? group.map((lookup) => lookup.participantId) : []);
   const asked: Lookup[] = [];
   for (const lookup of group) {
     const profile = cached.get(lookup.participantId);
     const { stored } = lookup;
     if (profile !== undefined) decided.push({ lookup, outcome: { kind: "found", profile, source: "cache" } });
     // The second level: a cache that is lost does not turn what Postgres knows into calls.
-    else if (stored !== null && isFresh(stored, clock.nowMs()))
+    else if (takeKnown && stored !== null && isFresh(stored, clock.nowMs()))
       decided.push({ lookup, outcome: { kind: "found", profile: stored, source: "stored" } });
     else asked.push(lookup);
   }
@@ -223,11 +224,7 @@ const block = (lookup: Lookup, reason: BlockedReason): Decided => ({
   outcome: blockedOutcome(reason, lookup.attempts, null),
 });
 
-const notAnswered: LookupAnswer = {
-  kind: "failed",
-  reason: "not_answered",
-  evidence: { httpStatus: null, code: null, subcode: null, fbtraceId: null },
-};
+const notAnswered: LookupAnswer = { kind: "failed", reason: "not_answered", evidence: noEvidence };
 
 /** What Instagram named for the whole call; null where nobody was throttled. */
 function readThrottle(answers: Iterable<LookupAnswer>): Throttle | null {
@@ -247,10 +244,6 @@ function paused(
 ): ProfileOutcome {
   const { attempts } = lookup;
   return { kind: "later", reason: "throttled", attempts, retryInMs: resumeInMs, evidence: answer?.evidence ?? null };
-}
-
-function readBlockedReason(reason: string | null): BlockedReason {
-  return blockedReasons.find((known) => known === reason) ?? "token_dead";
 }
 
 const attempting = (id: ConversationId) => `Attempting to enrich participant profile for conversation ${id}`;

@@ -10,6 +10,7 @@ import { createConversationsRepository } from "../../src/repository/conversation
 import { createDaemonsRepository } from "../../src/repository/daemons.ts";
 import { type Database, openDatabase } from "../../src/repository/database.ts";
 import { createEventsRepository } from "../../src/repository/events.ts";
+import { createInboxRepository } from "../../src/repository/inbox.ts";
 import { createLookupsRepository } from "../../src/repository/lookups.ts";
 import { migrate } from "../../src/repository/migrate.ts";
 import { createReplayRepository } from "../../src/repository/replay.ts";
@@ -48,6 +49,7 @@ export async function openTestRepositories(
     conversations: createConversationsRepository(database),
     candidates: createCandidatesRepository(database),
     events: createEventsRepository(database),
+    inbox: createInboxRepository(database),
     lookups: createLookupsRepository(database, null),
     runs: createRunsRepository(database),
     replays: createReplayRepository(database),
