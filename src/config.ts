@@ -21,6 +21,8 @@ export type Config = {
   readonly logFormat: "pretty" | "json";
   readonly ratePerHour: number | null;
   readonly rateWindowMs: number;
+  /** Least time between two calls on an account's conversations edge, in ms. */
+  readonly inboxSpacingMs: number;
   /** Where acknowledged deliveries wait for the database, and how many bytes of them may. Daemons may share the folder. */
   readonly spool: { readonly folder: string; readonly bytesMax: number };
   /** How long raw events are kept for replay. */
@@ -101,6 +103,7 @@ export function readConfig(env: Environment, need: { appSecret: boolean; isTty: 
     ratePerHour:
       text("SOCIAL_SYNC_RATE_PER_HOUR") === null ? null : whole("SOCIAL_SYNC_RATE_PER_HOUR", 1, 1, 10_000_000),
     rateWindowMs: whole("SOCIAL_SYNC_RATE_WINDOW_MS", 3_600_000, 100, 86_400_000),
+    inboxSpacingMs: whole("SOCIAL_SYNC_INBOX_SPACING_MS", 600, 0, 60_000),
     spool: {
       folder: text("SOCIAL_SYNC_SPOOL_DIR") ?? join(text("SOCIAL_SYNC_DATA_DIR") ?? "./.social-sync", "spool"),
       bytesMax: whole("SOCIAL_SYNC_SPOOL_MB_MAX", 1_024, 1, 1_048_576) * 1_048_576,

@@ -33,6 +33,8 @@ import { aliveWithinMs } from "./usecases/schedules.ts";
 
 /** Profiles the in-process cache holds: some 40 MB at most. */
 export const cacheEntriesMax = 50_000;
+/** A command asks for each person once: what it finds is of use to others, who share a Redis, and hardly to itself. */
+const commandCacheEntriesMax = 1_000;
 
 export type RuntimeIo = {
   clock: Clock;
@@ -76,19 +78,19 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
     await openProfileCache({
       url: config.redisUrl,
       timeoutMs: config.redisTimeoutMs,
-      entriesMax: cacheEntriesMax,
+      entriesMax: role === "daemon" ? cacheEntriesMax : commandCacheEntriesMax,
       clock,
       log,
     }),
   );
   const ceiling = config.ratePerHour === null ? null : Math.ceil(config.ratePerHour * (config.rateWindowMs / hourMs));
   const rules = { windowMs: config.rateWindowMs, ceiling };
-  const [url, timeoutMs] = [config.redisUrl, config.redisTimeoutMs];
+  const { inboxSpacingMs, redisUrl: url, redisTimeoutMs: timeoutMs } = config;
   const ledger = url === null ? null : opening.use(await openRedisLedger({ ...rules, url, timeoutMs, clock }));
   // A command says nothing of itself to Postgres: it is one more than those who do.
   const countDaemons = async () => (await daemons.countAlive(aliveWithinMs)) + (role === "command" ? 1 : 0);
   const shared = ledger === null ? null : { ledger, countDaemons };
-  const budget = opening.use(createBudget({ ...rules, ceilingPerWindow: ceiling, clock, shared, log }));
+  const budget = opening.use(createBudget({ ...rules, ceilingPerWindow: ceiling, inboxSpacingMs, clock, shared, log }));
   const graph = createGraphClient({ ...config.graph, appSecrets: config.appSecrets, clock, log });
   const circuit = createCircuit({ clock, log });
   const enrich = createEnrich({ lookups, accounts, cache, budget, graph, circuit, clock, log });

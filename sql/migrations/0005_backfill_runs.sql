@@ -22,7 +22,7 @@ alter table backfill_runs
   add column errors bigint not null default 0,
   add column phase text not null default 'profiles' check (phase in ('names', 'profiles')),
   add column names_cursor text,
-  add column names jsonb not null default '{}',
+  add column names jsonb not null default '{"calls": 0, "listed": 0, "named": 0, "imported": 0}',
   -- Until when Instagram's limit holds the run up; null while it works.
   add column paused_until timestamptz,
   add column blocked_reason text;

@@ -1,15 +1,28 @@
--- Writes the usernames of one page of the inbox: into conversations where there is one, else into known_usernames.
+-- Writes the usernames of some pages of the inbox: into conversations where there is one, else into known_usernames.
 -- Promise: only the column of the username changes, and never to an older name than a profile or a comment told; a
 --   refusal whose rule lets the inbox name the person becomes `username_only` and keeps its reason, so that the same
 --   events and the same time ask again.
 -- $1 account id  $2 json [{ participant_id, username (null: not told) }] each person once
 -- $3 when the page was asked for (ms, the clock of profiles)  $4 json [reason]: the refusals that a name turns
 -- $5 when the listing began (ms, the database's clock)
--- Columns: changed (names and states that were not so before), missing (json [participant id] without a conversation),
+-- $6 id of the backfill run they are for, or null: nothing is written once somebody else holds it  $7 its fencing token
+-- $8 where its list of names goes on  $9 totals of its names (json): saved with the names, so that no page counts twice
+-- Its commit is not waited for on the disk: what a crash of the server undoes is listed again.
+-- Columns: lost (true: somebody else holds the run), changed (names and states that were not so before), missing (json [participant id] without a conversation),
 --    imported (conversations among them that were created by an import since $5).
-with given as materialized (
+with fence as materialized (
+  select id from backfill_runs
+  where id = $6::text and fencing_token = $7::bigint and state = 'running' for update
+),
+given as materialized (
   select participant_id, username, to_timestamp($3::float8 / 1000) as listed_at
   from json_to_recordset($2::text::json) as x (participant_id text, username text)
+  where ($6::text is null or exists (select 1 from fence))
+    and (select set_config('synchronous_commit', 'off', true)) = 'off'
+),
+placed as (
+  update backfill_runs r set heartbeat_at = now(), names_cursor = $8::text, names = $9::text::jsonb
+  from fence where r.id = fence.id
 ),
 turned as materialized (select reason from json_array_elements_text($4::text::json) as r (reason)),
 -- A row each, so that no plan walks the tables for them, whatever it takes their size for.
@@ -50,7 +63,8 @@ heard as (
   on conflict (account_id, participant_id) do update set username = excluded.username, seen_at = excluded.seen_at
   where excluded.seen_at > k.seen_at
 )
-select (select count(*)::int from named)
+select $6::text is not null and not exists (select 1 from fence) as lost,
+  (select count(*)::int from named)
     + (select count(*)::int from found where id is null and not known_newer and username is distinct from known_as
       and username is not null) as changed,
   coalesce((select json_agg(participant_id order by participant_id collate "C") from found where id is null),

@@ -13,13 +13,17 @@ export { type Lane, lanes, type Throttle, type UsageReading } from "./ledger.ts"
 export const windowMsDefault = 3_600_000;
 /** An account's pools of calls (meta-platform.md §5.1): its people's profiles, and the conversations edge. */
 export type PoolName = "profile" | "conversations";
-/** How far apart a pool's calls go, in ms. Instagram takes 2 calls a second of an account on the conversations edge; the rest is room for jitter. */
-export const spacingMsOf: Readonly<Record<PoolName, number>> = { profile: 0, conversations: 600 };
+/**
+ * How far apart calls on the conversations edge go, in ms. Instagram takes 2 a second of an account (meta-platform.md §5.1);
+ * the rest is room for jitter. Those for profiles go as close as they come.
+ */
+export const inboxSpacingMsDefault = 600;
 
 export type BudgetOptions = {
   /** Calls per account and pool in any `windowMs`; null: no ceiling of our own. */
   readonly ceilingPerWindow: number | null;
   readonly windowMs?: number;
+  readonly inboxSpacingMs?: number;
   readonly clock: Clock;
   /** The book in Redis and what to do without it; null: this process has one of its own. */
   readonly shared?: Pick<SharedLedgerOptions, "ledger" | "countDaemons"> | null;
@@ -58,6 +62,7 @@ export type Budget = ReturnType<typeof createBudget>;
  */
 export function createBudget(options: BudgetOptions) {
   const { ceilingPerWindow: ceiling, windowMs = windowMsDefault, clock, shared = null, log = null } = options;
+  const spacingMsOf = { profile: 0, conversations: options.inboxSpacingMs ?? inboxSpacingMsDefault };
   assert(windowMs > 0, "a budget needs a window");
   assert(ceiling === null || ceiling >= 1, "a ceiling lets at least one call through");
   const rules = { windowMs, ceiling };

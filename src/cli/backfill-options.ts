@@ -25,6 +25,12 @@ export const backfillArgs = {
   },
   "retry-failed": { type: "boolean", description: "also ask again for people whom Instagram refused" },
   force: { type: "boolean", description: "ask for everybody, also who has a profile already" },
+  "names-only": { type: "boolean", description: "read the inbox for usernames, and ask for no profiles" },
+  "no-bulk": { type: "boolean", description: "do not read the inbox first" },
+  import: {
+    type: "boolean",
+    description: "create the conversations that only Instagram knows, with their latest messages",
+  },
   limit: { type: "string", valueHint: "people", description: "end after so many people" },
   since: { type: "string", valueHint: "time", description: "conversations since: a date, or 90m, 2h, 7d ago" },
   "dry-run": { type: "boolean", description: "forecast people, calls and minutes, and write nothing" },
@@ -36,6 +42,9 @@ type Given = {
   readonly "batch-size": string;
   readonly "retry-failed": boolean;
   readonly force: boolean;
+  readonly "names-only": boolean;
+  readonly "no-bulk": boolean;
+  readonly import: boolean;
   readonly limit: string | null;
   readonly since: string | null;
   readonly "dry-run": boolean;
@@ -58,13 +67,25 @@ export function readRunOptions(given: Given, nowMs: number): RunOptions {
       "usage_invalid",
       "Cannot use --detach: --dry-run does nothing to give away (accepted: one of the two)",
     );
+  if (given["no-bulk"])
+    for (const name of ["names-only", "import"] as const)
+      if (given[name])
+        throw new SyncError(
+          "usage_invalid",
+          `Cannot use --no-bulk: --${name} reads the inbox (accepted: one of the two)`,
+        );
   const scope = given.force ? "everybody" : given["retry-failed"] ? "refused" : "missing";
-  return { batchSize, scope, limit, since: given.since === null ? null : given.since.trim(), sinceMs };
+  const phases = { bulk: !given["no-bulk"], profiles: !given["names-only"], importMissing: given.import };
+  return { batchSize, scope, limit, since: given.since === null ? null : given.since.trim(), sinceMs, ...phases };
 }
 
 /** The command that asks for the same once more. */
-export function renderCommand(accountId: string, { scope, limit, since }: RunOptions): string {
+export function renderCommand(
+  accountId: string,
+  { scope, limit, since, bulk, profiles, importMissing }: RunOptions,
+): string {
   const scopes = { missing: "", refused: " --retry-failed", everybody: " --force" } as const;
   const bounds = `${limit === null ? "" : ` --limit ${limit}`}${since === null ? "" : ` --since ${since}`}`;
-  return `social-sync backfill --account-id ${accountId}${scopes[scope]}${bounds}`;
+  const phases = `${bulk ? "" : " --no-bulk"}${profiles ? "" : " --names-only"}${importMissing ? " --import" : ""}`;
+  return `social-sync backfill --account-id ${accountId}${scopes[scope]}${phases}${bounds}`;
 }

@@ -74,10 +74,10 @@ export function exitCodeOfReport(report: Pick<BackfillReport, "blockedReason" | 
 
 /** What a run's row says of its end, as its owner would report it. */
 export function reportOfRun(run: Run): BackfillReport {
-  const { id, state, done, successful, errors, outcomes, blockedReason } = run;
+  const { id, state, done, successful, errors, outcomes, names, blockedReason } = run;
   const durationMs = Math.max(0, Math.round((run.endedAtMs ?? run.startedAtMs) - run.startedAtMs));
   const interrupted = state !== "completed" && state !== "failed";
-  const counted = { done, successful, errors, outcomes };
+  const counted = { done, successful, errors, outcomes, names };
   return { ...counted, runId: id, state, total: run.total ?? done, durationMs, interrupted, blockedReason };
 }
 

@@ -3,7 +3,7 @@ import type { readConfig } from "../config.ts";
 import type { Account } from "../domain/account.ts";
 import type { Run } from "../domain/run.ts";
 import type { Runtime } from "../runtime.ts";
-import { type BackfillReport, backfill } from "../usecases/backfill.ts";
+import { type BackfillProgress, type BackfillReport, backfill } from "../usecases/backfill.ts";
 import { followRun } from "../usecases/follow-run.ts";
 import {
   type BackfillDisplay,
@@ -41,19 +41,33 @@ export function createLogs(io: Io, config: ReturnType<typeof readConfig>, mode: 
   };
 }
 
+/**
+ * People after whom their garbage is collected: some ten milliseconds each time, and a run of any length stays below
+ * 128 MB. Left to itself the engine lets it grow to the double. For a process of its own only: a daemon answers meanwhile.
+ */
+const sweepEveryPeople = 1_250;
+
 type Screen = { readonly logs: Logs; readonly mode: Mode };
 
 /** Works on the run with its display; the first signal stops it after what is in hand. */
 export async function workOn(
   io: Io,
-  runtime: Pick<Runtime, "candidates" | "runs" | "enrich" | "clock" | "log">,
+  runtime: Pick<Runtime, "accounts" | "candidates" | "runs" | "enrich" | "listNames" | "clock" | "log">,
   { run, account, total }: { run: Run; account: Account; total: number },
   { logs, mode }: Screen,
 ): Promise<BackfillReport> {
   const shown = { runId: run.id, accountName: account.ownId, total: Math.max(total, run.done), done: run.done };
   using display = openDisplay(io, shown, { logs, mode });
   using _stop = onStop(io.stopTaking, display.stopping);
-  return await backfill(runtime, { run, account }, { signal: io.stopTaking, onProgress: display.progress });
+  let sweptAt = 0;
+  const onProgress = (progress: BackfillProgress) => {
+    display.progress(progress);
+    const people = progress.done + progress.names.listed;
+    if (people - sweptAt < sweepEveryPeople) return;
+    sweptAt = people;
+    Bun.gc(true);
+  };
+  return await backfill(runtime, { run, account }, { signal: io.stopTaking, onProgress });
 }
 
 /** Watches a run by its row with the same display; a signal ends the watching, not the run. */

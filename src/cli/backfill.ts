@@ -1,7 +1,7 @@
 import { readConfig } from "../config.ts";
 import type { Account } from "../domain/account.ts";
 import { SyncError } from "../domain/error.ts";
-import { hasEnded, type Run, type RunOptions } from "../domain/run.ts";
+import { firstPhase, hasEnded, type Run, type RunOptions } from "../domain/run.ts";
 import { openRuntime, type Runtime } from "../runtime.ts";
 import { forecast } from "../usecases/forecast.ts";
 import { enqueueRun, openRun } from "../usecases/open-run.ts";
@@ -46,7 +46,8 @@ export const backfillCommand = defineCliCommand({
     }
     const open = await runtime.runs.getOpenRun(account.id, { folder: null, folderFree: false });
     const { total } = await runtime.candidates.countCandidates(account.id, { ...options, runNumber: null });
-    if (total === 0 && open === null) return reportNothing(io, account, mode);
+    const wanted = options.importMissing || !options.profiles ? 1 : total;
+    if (wanted === 0 && open === null) return reportNothing(io, account, mode);
     if (given.detach) return await detach(io, runtime, { account, options }, mode);
     const screen = { logs, mode, ordinary: showsOrdinary(config.logLevel) };
     const exitCode = await backfillOrWatch(io, runtime, { account, options, total }, screen);
@@ -63,7 +64,7 @@ async function backfillOrWatch(io: Io, runtime: Runtime, wish: Wish, screen: Scr
   const { account, options, total } = wish;
   for (;;) {
     const id = createRunId(io.clock.nowMs(), io.clock.random);
-    const ask = { id, accountId: account.id, options, phase: "profiles" } as const;
+    const ask = { id, accountId: account.id, options, phase: firstPhase(options) };
     const opened = await openRun(runtime.runs, runtime.sit(io.instance), ask, tellGivenUp(io));
     if (opened.kind === "other") {
       const exitCode = await watchOther(io, runtime, { run: opened.run, account }, screen);
@@ -94,8 +95,8 @@ async function detach(
     id: createRunId(io.clock.nowMs(), io.clock.random),
     accountId: account.id,
     options,
-    phase: "profiles",
-  } as const;
+    phase: firstPhase(options),
+  };
   const { kind, run } = await enqueueRun(runtime.runs, runtime.sit(io.instance), ask, tellGivenUp(io));
   const alive = await runtime.daemons.countAlive(aliveWithinMs);
   if (mode === "events")

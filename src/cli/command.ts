@@ -57,7 +57,8 @@ export function defineCliCommand<const T extends ArgsDef>(parts: CommandParts<T>
 function readArguments<T extends ArgsDef>(declared: T, args: Readonly<Record<string, unknown>>): CommandArguments<T> {
   const entries = Object.entries(declared).map(([name, { type }]) => {
     const value = args[name];
-    if (type === "boolean") return [name, value === true];
+    // citty hands `--no-x` over as an x that is off.
+    if (type === "boolean") return [name, name.startsWith("no-") ? args[name.slice(3)] === false : value === true];
     return [name, typeof value === "string" ? value : null];
   });
   return Object.fromEntries(entries) as CommandArguments<T>; // the guard has seen that what is required is there

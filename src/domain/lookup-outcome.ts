@@ -48,6 +48,15 @@ export function lacksName(outcome: ProfileOutcome): outcome is Extract<ProfileOu
 
 const isPause = (reason: ReasonCode): reason is PauseReason => !Object.hasOwn(lookupRules, reason);
 
+/** The outcome for somebody whom Instagram's limit holds up: no attempt is spent. */
+export function throttledOutcome(
+  attempts: number,
+  resumeInMs: number,
+  evidence: Evidence | null = null,
+): Extract<ProfileOutcome, { kind: "later" }> {
+  return { kind: "later", reason: "throttled", attempts, retryInMs: resumeInMs, evidence };
+}
+
 /** Spreads the return of those who waited for Graph, so that they do not all come in one moment. */
 export const awaySpreadMs = 10_000;
 

@@ -22,6 +22,20 @@ export type RunOptions = {
   /** As it was asked for (`7d`), and the moment it meant when the run began (ms since 1970); null: all conversations. */
   readonly since: string | null;
   readonly sinceMs: number | null;
+  /** Reads the inbox first: a username for everybody, some 50 a call. */
+  readonly bulk: boolean;
+  /** Then asks for profiles, one call a person; false: usernames are all that is wanted. */
+  readonly profiles: boolean;
+  /** Creates the conversations that Instagram lists and that no webhook has told of. */
+  readonly importMissing: boolean;
+};
+
+/** What reading the inbox has come to: calls made, conversations listed, usernames told, conversations created. */
+export type NamesTotals = {
+  readonly calls: number;
+  readonly listed: number;
+  readonly named: number;
+  readonly imported: number;
 };
 
 /** One backfill run. Counters are what the database has counted in the statements that saved the people. */
@@ -41,8 +55,7 @@ export type Run = {
   readonly phase: RunPhase;
   readonly cursor: ConversationCursor | null;
   readonly namesCursor: string | null;
-  /** Totals of the phase of names, as it keeps them. */
-  readonly names: Readonly<Record<string, number>>;
+  readonly names: NamesTotals;
   /** People in all; null: not counted yet. */
   readonly total: number | null;
   readonly done: number;
@@ -66,6 +79,9 @@ export type RunPlace = Pick<Run, "phase" | "cursor" | "namesCursor" | "names" | 
 
 /** Who holds a run. */
 export type RunHold = Pick<Run, "id" | "fencingToken">;
+
+/** What a run begins with. */
+export const firstPhase = ({ bulk }: Pick<RunOptions, "bulk">): RunPhase => (bulk ? "names" : "profiles");
 
 /** Nobody works on it any more, and nobody will by themselves. */
 export const hasEnded = ({ state }: Pick<Run, "state">): boolean => state !== "queued" && state !== "running";

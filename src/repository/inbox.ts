@@ -4,6 +4,7 @@ import importConversationSql from "../../sql/queries/import-conversation.sql" wi
 import saveListedNamesSql from "../../sql/queries/save-listed-names.sql" with { type: "text" };
 import type { Direction } from "../domain/event.ts";
 import type { AccountId, ParticipantId } from "../domain/ids.ts";
+import type { NamesTotals, RunHold } from "../domain/run.ts";
 import type { Database } from "./database.ts";
 
 /** What is known of an account's inbox. Times are milliseconds since 1970, by the database's clock. */
@@ -27,8 +28,12 @@ export type ListedNames = {
   /** Refusals that a name turns into `username_only`. */
   readonly namedReasons: readonly string[];
   readonly startedAtMs: number;
+  /** The run they are for: they are written while it is held, together with where it stands now. */
+  readonly place: (RunHold & { readonly cursor: string; readonly names: NamesTotals }) | null;
 };
 export type SavedNames = {
+  /** Somebody else holds the run: nothing was written. */
+  readonly lost: boolean;
   /** Names and states that were not so before. */
   readonly changed: number;
   /** Whom there is no conversation with. */
@@ -82,10 +87,11 @@ export function createInboxRepository(database: Database) {
       };
     },
 
-    /** Saves the usernames of one page, in one statement. */
+    /** Saves the usernames of some pages, in one statement. */
     async saveListedNames(named: ListedNames): Promise<SavedNames> {
       const people = named.people.map(({ participantId, username }) => ({ participant_id: participantId, username }));
-      const [row] = await database.query<{ changed: number; missing: ParticipantId[]; imported: number }>(
+      const { place } = named;
+      const [row] = await database.query<SavedNames>(
         saveListedNamesSql,
         [
           named.accountId,
@@ -93,10 +99,14 @@ export function createInboxRepository(database: Database) {
           named.askedAtMs,
           JSON.stringify(named.namedReasons),
           named.startedAtMs,
+          place?.id ?? null,
+          place?.fencingToken ?? null,
+          place?.cursor ?? null,
+          place === null ? null : JSON.stringify(place.names),
         ],
         "save the names that the inbox told",
       );
-      return row ?? { changed: 0, missing: [], imported: 0 };
+      return row ?? { lost: true, changed: 0, missing: [], imported: 0 };
     },
 
     /** Creates a conversation with its latest messages. Answers false where a webhook was there first. */

@@ -1,6 +1,6 @@
 import type { ConversationCursor } from "../domain/conversation.ts";
 import type { AccountId } from "../domain/ids.ts";
-import type { Run, RunOptions, RunPhase, RunState } from "../domain/run.ts";
+import type { NamesTotals, Run, RunOptions, RunPhase, RunState } from "../domain/run.ts";
 
 /** A row of `backfill_runs` as the statements answer it. Counts are bigint, which the driver hands over as text. */
 export type RunRow = {
@@ -16,7 +16,7 @@ export type RunRow = {
   phase: RunPhase;
   cursor: ConversationCursor | null;
   names_cursor: string | null;
-  names: Record<string, number>;
+  names: NamesTotals;
   candidates: string | null;
   done: string;
   successful: string;

@@ -17,10 +17,14 @@ export function createTally(start: BackfillTally) {
     outcomes[name] = (outcomes[name] ?? 0) + 1;
   };
   return {
-    count(result: Extract<EnrichResult, { kind: "found" | "absent" }>): void {
+    /** Answers the name under which the person is counted. */
+    count(result: Extract<EnrichResult, { kind: "found" | "absent" }>): string {
       if (result.kind === "found") successful += 1;
       else errors += 1;
-      add(result.kind === "absent" ? result.reason : result.profile.pictureUrl === null ? "no_picture" : "complete");
+      const { kind } = result;
+      const name = kind === "absent" ? result.reason : result.profile.pictureUrl === null ? "no_picture" : "complete";
+      add(name);
+      return name;
     },
     countSkipped({ why }: Skipped): void {
       add(why);

@@ -2,44 +2,49 @@ import type { Account } from "../domain/account.ts";
 import { SyncError } from "../domain/error.ts";
 import type { ConversationId } from "../domain/ids.ts";
 import type { Run, RunPlace, RunState } from "../domain/run.ts";
-import { chunk } from "../lib/chunk.ts";
-import { type Clock, wait } from "../lib/clock.ts";
+import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
-import { runPool } from "../lib/run-pool.ts";
 import type { CandidatesRepository } from "../repository/candidates.ts";
 import type { RunsRepository } from "../repository/runs.ts";
 import { type BackfillTally, createTally, nameOfSkipped, type Skipped } from "./backfill-tally.ts";
-import type { Enrich } from "./enrich.ts";
+import type { BulkEnd, BulkNamesInput, BulkNamesIo } from "./bulk-names.ts";
+import type { EnrichResult } from "./enrich.ts";
 import { holdRun } from "./hold-run.ts";
+import { lookUpCandidates, type ProfilesDependencies } from "./profiles-phase.ts";
 
-/** People that stand in one page of candidates: bounds memory, and how many a resumed run reads again. */
-export const pageSize = 1_000;
-/** Requests in flight at once: at 80 ms each this is some 100 requests a second, well within one account's allowance. */
-export const stepsInFlight = 8;
-/** A batch request of a page account carries this many people; fewer would only cost more round trips. */
-export const peoplePerRequest = 50;
-/** One enrich() call of an Instagram-Login account: single requests, so the lease must outlast them all. */
-const instagramStepMax = 50;
-/** People whom the run remembers to ask again. Beyond that another walk from the top finds them: memory stays bounded. */
-export const laterMax = 10_000;
-
-export type BackfillDependencies = {
+export type BackfillDependencies = Omit<ProfilesDependencies, "candidates" | "clock"> & {
   candidates: Pick<CandidatesRepository, "listCandidates" | "countCandidates">;
   runs: Pick<RunsRepository, "saveRun" | "countSkipped" | "finishRun">;
-  enrich: Enrich;
+  listNames: (input: BulkNamesInput, io: BulkNamesIo) => Promise<BulkEnd>;
   clock: Clock;
   log: Log;
 };
 
 export type BackfillProgress = BackfillTally &
-  Pick<Run, "phase"> & {
+  Pick<Run, "phase" | "names"> & {
     readonly total: number;
     /** Waiting for Instagram's limit, or for a second attempt; null while working. */
     readonly pausedForMs: number | null;
   };
 
+/** Somebody whom the run is done with. */
+export type PersonDone = {
+  readonly id: ConversationId;
+  /** The outcome under which they are counted. */
+  readonly outcome: string;
+  readonly username: string | null;
+  readonly name: string | null;
+};
+
+export type BackfillIo = {
+  /** Ends the run after what is in flight; whoever opens it next goes on. */
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: BackfillProgress) => void;
+  readonly onPerson?: (person: PersonDone) => void;
+};
+
 export type BackfillReport = BackfillTally &
-  Pick<Run, "state" | "blockedReason"> & {
+  Pick<Run, "state" | "blockedReason" | "names"> & {
     readonly runId: string;
     readonly total: number;
     readonly durationMs: number;
@@ -48,119 +53,116 @@ export type BackfillReport = BackfillTally &
   };
 
 /**
- * Works on a run that the caller owns: looks up its candidates, latest conversation first, each at most once a run,
- * however often the run changes hands. `signal` ends it after what is in flight; whoever opens the run next goes on.
- * Throws `storage_unavailable`, and `interrupted` where somebody else has taken the run over.
+ * Works on a run that the caller owns: reads the inbox for everybody's username, then looks up its candidates, latest
+ * conversation first, each at most once a run, however often the run changes hands. Throws `storage_unavailable`, and
+ * `interrupted` where somebody else has taken the run over.
  */
 export async function backfill(
-  { candidates, runs, enrich, clock, log }: BackfillDependencies,
+  dependencies: BackfillDependencies,
   { run, account }: { run: Run; account: Account },
-  { signal, onProgress }: { signal: AbortSignal; onProgress: (progress: BackfillProgress) => void },
+  { signal, onProgress, onPerson }: BackfillIo,
 ): Promise<BackfillReport> {
+  const { candidates, runs, listNames, clock, log } = dependencies;
   const startedMs = clock.monotonicMs();
-  const { batchSize, limit } = run.options;
-  const ask = { ...run.options, runNumber: run.number };
-  const left = (await candidates.countCandidates(account.id, ask)).total;
+  const { batchSize, limit, profiles, importMissing } = run.options;
   const tally = createTally(run);
   const place: { -readonly [K in keyof RunPlace]: RunPlace[K] } = {
     ...{ phase: run.phase, cursor: run.cursor, namesCursor: run.namesCursor, names: run.names, pausedForMs: null },
-    total: Math.min(run.done + left, limit ?? Number.POSITIVE_INFINITY),
+    total: run.total ?? run.done,
   };
   const hold = holdRun({ runs, clock, log }, run, () => place);
   const halt = AbortSignal.any([signal, hold.ended]);
   log.log(`Starting backfill job for account ${account.ownId} with batch size ${batchSize} (job: ${run.id})`, context);
 
-  const later = new Map<ConversationId, number>(); // whom to ask again, and when (monotonic)
-  // Whom a former owner meant to ask again stands before its cursor: they are found by another walk.
-  let again = run.cursor !== null;
-  let resumeAtMs = 0;
   let blockedReason: string | null = null;
-  const halted = () => halt.aborted || blockedReason !== null;
   const report = (pausedForMs: number | null) => {
     const { done, ...counted } = tally.state();
+    const { phase, names } = place;
     place.total = Math.max(place.total, done);
     place.pausedForMs = pausedForMs;
-    onProgress({ done, ...counted, phase: place.phase, total: place.total, pausedForMs });
+    onProgress({ done, ...counted, phase, names, total: place.total, pausedForMs });
+  };
+  const countTotal = async () => {
+    if (!profiles) return;
+    const ask = { ...run.options, runNumber: run.number };
+    const left = (await candidates.countCandidates(account.id, ask)).total;
+    place.total = Math.min(run.done + left, limit ?? Number.POSITIVE_INFINITY);
   };
 
-  const step = async (ids: readonly ConversationId[]) => {
-    // A step that finds the limit reached waits for it with the others instead of only marking its people.
-    await pauseUntil(resumeAtMs);
-    if (halted()) return;
-    const results = await enrich(ids, { lane: "backfill", force: true, signal: never, run });
+  /** Answers whether the profiles' turn has come. */
+  const readInbox = async (): Promise<boolean> => {
+    const { cursor, names: totals } = { cursor: place.namesCursor, names: place.names };
+    const end = await listNames(
+      { account, importMissing, cursor, totals, run },
+      {
+        signal: halt,
+        async onPage({ pausedForMs, cursor: next, unsaved, ...names }) {
+          place.namesCursor = next;
+          place.names = names;
+          report(pausedForMs);
+          if (unsaved) await hold.save();
+        },
+      },
+    );
+    if (end.kind === "stopped") return false;
+    // Where the list alone cannot be read, the profiles can: their calls bring the usernames too.
+    if (end.kind === "blocked" || (end.kind === "failed" && !profiles)) {
+      blockedReason = end.reason;
+      return false;
+    }
+    place.phase = "profiles";
+    place.namesCursor = null;
+    if (importMissing) await countTotal();
+    await hold.save();
+    return true;
+  };
+  const note = async (results: ReadonlyMap<ConversationId, EnrichResult>): Promise<boolean> => {
     const skipped: Skipped[] = [];
     for (const [id, result] of results) {
-      if (result.kind === "later") {
-        if (later.size < laterMax || later.has(id)) later.set(id, clock.monotonicMs() + result.retryInMs);
-        else again = true;
-        if (result.reason === "throttled" || result.reason === "graph_away")
-          resumeAtMs = Math.max(resumeAtMs, clock.monotonicMs() + result.retryInMs);
-        continue;
-      }
-      later.delete(id);
+      if (result.kind === "later") continue;
       if (result.kind === "skipped") {
         skipped.push({ id, why: nameOfSkipped(result.why) });
         continue;
       }
-      tally.count(result);
+      const outcome = tally.count(result);
+      if (result.kind === "found") onPerson?.({ id, outcome, ...namesOf(result) });
+      else onPerson?.({ id, outcome, username: null, name: null });
       if (result.kind === "absent" && result.status === "account_blocked" && isAccounts(result.reason, tally.state()))
         blockedReason = result.reason;
     }
     const counted = new Set(await runs.countSkipped(run, skipped));
     for (const one of skipped) if (counted.has(one.id)) tally.countSkipped(one);
     report(null);
-  };
-
-  const pauseUntil = async (atMs: number) => {
-    for (;;) {
-      const leftMs = atMs - clock.monotonicMs();
-      if (leftMs <= 0 || halt.aborted) return;
-      if (leftMs > countdownMs) report(leftMs); // shorter is the budget's pace, and no pause to speak of
-      await wait(clock, Math.min(leftMs, countdownMs), halt);
-    }
-  };
-
-  const size = stepSize(account, batchSize);
-  /** Asks every candidate behind the cursor once. Answers whether it came to the end. */
-  const walk = async (): Promise<boolean> => {
-    while (!halted()) {
-      const room = limit === null ? pageSize : Math.min(pageSize, limit - tally.state().done - later.size);
-      const page = room <= 0 ? [] : await candidates.listCandidates(account.id, ask, place.cursor, room);
-      const last = page.at(-1);
-      if (last === undefined) return true;
-      const ids = page.map((row) => row.id);
-      await runPool(chunk(ids, size), stepsInFlight, step);
-      if (halted()) return false; // the page is not finished: the cursor stays before it
-      place.cursor = { lastMessageAtMs: last.lastMessageAtMs, id: last.id };
-      await hold.save();
-    }
-    return false;
-  };
-  /** Second and third attempts, and those whom the limit held up: enrich() itself bounds the attempts. */
-  const askAgain = async (): Promise<boolean> => {
-    while (later.size > 0) {
-      if (halted()) return false;
-      await pauseUntil(Math.max(resumeAtMs, Math.min(...later.values())));
-      const due = [...later].filter(([, atMs]) => atMs <= clock.monotonicMs()).map(([id]) => id);
-      await runPool(chunk(due, size), stepsInFlight, step);
-    }
-    return true;
-  };
-  const lookUpAll = async (): Promise<boolean> => {
-    for (;;) {
-      if (!(await walk()) || !(await askAgain())) return false;
-      if (!again) return true;
-      again = false;
-      place.cursor = null;
-    }
+    return blockedReason !== null;
   };
 
   let finished = false;
   try {
+    await countTotal();
     await hold.save();
-    // The phase of names goes here, where `run.phase` is "names": it moves place.names and place.namesCursor, calls
-    // hold.save() a page, stops on `halt`, and leaves with place.phase = "profiles".
-    finished = await lookUpAll();
+    report(null);
+    const listed = place.phase === "profiles" || (await readInbox());
+    finished = listed && !profiles;
+    if (listed && profiles)
+      finished = await lookUpCandidates(
+        dependencies,
+        { run, account },
+        {
+          halt,
+          cursor: place.cursor,
+          done: () => tally.state().done,
+          onCursor(cursor) {
+            place.cursor = cursor;
+          },
+          onPause: report,
+          onResults: note,
+        },
+      );
+  } catch (error) {
+    // A process that slept finds its connections dead, and that its run is somebody else's: the latter is what matters.
+    await hold.save().catch(() => {});
+    if (hold.why() === "lost") throw takenOver(run);
+    throw error;
   } finally {
     await hold.release();
   }
@@ -169,8 +171,7 @@ export async function backfill(
   const done = tally.state().done;
   const total = state === "completed" ? done : place.total;
   const ended = await runs.finishRun(run, { state, cursor: place.cursor, total, blockedReason });
-  if (ended === null)
-    throw new SyncError("interrupted", `Cannot go on with run ${run.id}: another process has taken it over`);
+  if (ended === null) throw takenOver(run);
   const durationMs = Math.round(clock.monotonicMs() - startedMs);
   const { successful, errors, outcomes } = ended;
   const interrupted = state === "interrupted" || state === "queued" || state === "cancelled";
@@ -179,9 +180,16 @@ export async function backfill(
       `Backfill job ${run.id} completed: ${successful}/${ended.done} successful, ${errors} errors, ${durationMs}ms`,
       context,
     );
-  const counted = { done: ended.done, successful, errors, outcomes };
+  const counted = { done: ended.done, successful, errors, outcomes, names: place.names };
   return { ...counted, state, runId: run.id, total, durationMs, interrupted, blockedReason };
 }
+
+function namesOf({ profile }: Extract<EnrichResult, { kind: "found" }>): Pick<PersonDone, "username" | "name"> {
+  return { username: profile.username, name: profile.name };
+}
+
+const takenOver = ({ id }: Pick<Run, "id">) =>
+  new SyncError("interrupted", `Cannot go on with run ${id}: another process has taken it over`);
 
 /** A run that a daemon lets go of is the next daemon's; one that an operator stopped waits for them. */
 function stateOf(end: { cancelled: boolean; blocked: boolean; finished: boolean }, { detached }: Run): RunState {
@@ -201,13 +209,3 @@ const peopleForVerdict = 10;
 const shareForVerdict = 0.8;
 
 const context = "BackfillParticipantProfilesProcessor";
-/** How often a countdown is told. */
-const countdownMs = 250;
-/** A step that began is finished: the first Ctrl-C only stops new ones. */
-const never = new AbortController().signal;
-
-/** People a step: page accounts fill whole requests, single requests are bounded by the lease. */
-function stepSize({ login }: Pick<Account, "login">, batchSize: number): number {
-  if (login === "facebook") return Math.ceil(batchSize / peoplePerRequest) * peoplePerRequest;
-  return Math.min(batchSize, instagramStepMax);
-}

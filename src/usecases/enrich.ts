@@ -9,6 +9,7 @@ import {
   decideOutcome,
   isAway,
   lacksName,
+  throttledOutcome,
   withUsername,
 } from "../domain/lookup-outcome.ts";
 import { attemptsMax } from "../domain/lookup-rules.ts";
@@ -53,6 +54,8 @@ export type EnrichOptions = {
   signal: AbortSignal;
   /** The backfill run they are looked up for: it counts them, and once somebody else holds it nothing is written. */
   run?: RunHold & { readonly options: Pick<RunOptions, "scope"> };
+  /** What the caller has read of the accounts a moment ago, for who asks often. */
+  readAccess?: (id: AccountId) => AccessReading;
 };
 
 /** What `enrich()` did about a conversation. `skipped`: nothing was to do, or somebody else does it. */
@@ -72,12 +75,12 @@ export function createEnrich(dependencies: EnrichDependencies) {
   ): Promise<ReadonlyMap<ConversationId, EnrichResult>> {
     const results = new Map<ConversationId, EnrichResult>();
     const taken: Lookup[] = [];
-    const { run = null } = options;
+    const { run = null, readAccess = accounts.readAccess } = options;
     // Beside the claim, not behind it: a customer waits for both.
     const readings = new Map<AccountId, AccessReading>();
     for (const id of ids) {
       const accountId = parseConversationId(id)?.accountId;
-      if (accountId !== undefined && !readings.has(accountId)) readings.set(accountId, accounts.readAccess(accountId));
+      if (accountId !== undefined && !readings.has(accountId)) readings.set(accountId, readAccess(accountId));
     }
     for (const claim of await lookups.claimLookups(ids, options.force, run)) {
       if (claim.kind === "taken") {
@@ -176,7 +179,7 @@ async function lookUp(
   const waiting = asked.slice(granted);
   if (lane === "backfill") await lookups.releaseLookups(waiting);
   const into = lane === "backfill" ? putOff : decided;
-  for (const lookup of waiting) into.push({ lookup, outcome: paused(lookup, resumeInMs) });
+  for (const lookup of waiting) into.push({ lookup, outcome: throttledOutcome(lookup.attempts, resumeInMs) });
   const sent = asked.slice(0, granted);
   if (sent.length === 0) return nothing(decided);
 
@@ -207,7 +210,7 @@ async function lookUp(
     const answer = answers.get(lookup.participantId) ?? notAnswered;
     const outcome =
       answer.kind === "throttled"
-        ? paused(lookup, pauseMs ?? 0, answer)
+        ? throttledOutcome(lookup.attempts, pauseMs ?? 0, answer.evidence)
         : withUsername(decideOutcome(answer, lookup.attempts, clock.random()), lookup.username);
     decided.push({ lookup, outcome });
   }
@@ -235,15 +238,6 @@ function readThrottle(answers: Iterable<LookupAnswer>): Throttle | null {
     scope: throttled.some((answer) => answer.scope === "app") ? "app" : "account",
     resumeInMs: longestMs > 0 ? longestMs : null,
   };
-}
-
-function paused(
-  lookup: Lookup,
-  resumeInMs: number,
-  answer?: Extract<LookupAnswer, { kind: "throttled" }>,
-): ProfileOutcome {
-  const { attempts } = lookup;
-  return { kind: "later", reason: "throttled", attempts, retryInMs: resumeInMs, evidence: answer?.evidence ?? null };
 }
 
 const attempting = (id: ConversationId) => `Attempting to enrich participant profile for conversation ${id}`;

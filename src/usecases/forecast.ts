@@ -2,7 +2,7 @@ import type { Budget } from "../budget/budget.ts";
 import type { Account } from "../domain/account.ts";
 import type { RunOptions } from "../domain/run.ts";
 import type { CandidatesRepository } from "../repository/candidates.ts";
-import { peoplePerRequest } from "./backfill.ts";
+import { peoplePerRequest } from "./profiles-phase.ts";
 
 /** What a backfill may use of an allowance beside live's reserve (spec §5), and at once before it is paced. */
 const paceShare = 0.95;

@@ -1,5 +1,8 @@
+import type { Account } from "../domain/account.ts";
 import { type ParticipantId, parseParticipantId } from "../domain/ids.ts";
 import type { Thread, ThreadPerson } from "../domain/thread.ts";
+import type { Log } from "../lib/log.ts";
+import type { Listing } from "../repository/inbox.ts";
 
 /** What the account itself may be called in a list of threads; grows as lists show more. */
 export type OwnNames = { readonly ids: Set<string>; readonly username: string | null };
@@ -63,4 +66,17 @@ function learnOwnId(threads: readonly Thread[], own: OwnNames): void {
   const everywhere = first.people.filter(({ id }) => rest.every(({ people }) => people.some((one) => one.id === id)));
   const [only, another] = everywhere;
   if (only !== undefined && another === undefined) own.ids.add(only.id);
+}
+
+/** What the account is known to be called before any page was read. */
+export function readOwnNames({ id, pageId, username }: Account, listing: Listing): OwnNames {
+  const ids = [id, pageId, listing.appScopedId].filter((one) => one !== null);
+  return { ids: new Set<string>(ids), username: listing.username ?? username };
+}
+
+/** Says what of a page becomes no conversation. */
+export function logOddities(log: Pick<Log, "log">, { groups, hidden }: InboxPage): void {
+  if (groups > 0)
+    log.log(`${groups} group threads kept out: a conversation is with one person`, "BulkNames", { groups });
+  if (hidden > 0) log.log(`${hidden} threads kept out: the list does not tell who is in them`, "BulkNames", { hidden });
 }

@@ -13,7 +13,7 @@ export const jobsMax = 4;
 
 export type RunJobsDependencies = Omit<BackfillDependencies, "runs" | "clock"> & {
   runs: BackfillDependencies["runs"] & Pick<RunsRepository, "claimDetachedRun">;
-  accounts: Pick<AccountsRepository, "listAccounts">;
+  accounts: BackfillDependencies["accounts"] & Pick<AccountsRepository, "listAccounts">;
   clock: Clock;
 };
 
@@ -22,7 +22,7 @@ export type RunJobsDependencies = Omit<BackfillDependencies, "runs" | "clock"> &
  * daemon gets a run; one that stops, or dies, leaves it to the others.
  */
 export function createRunJobs(
-  { runs, accounts, candidates, enrich, clock, log }: RunJobsDependencies,
+  { runs, accounts, candidates, enrich, listNames, clock, log }: RunJobsDependencies,
   seat: RunSeat,
   { stopTaking }: { stopTaking: AbortSignal },
 ) {
@@ -41,7 +41,7 @@ export function createRunJobs(
     const lock = seat.lock(account.id);
     try {
       await backfill(
-        { runs, candidates, enrich, clock, log },
+        { runs, accounts, candidates, enrich, listNames, clock, log },
         { run, account },
         { signal: stopTaking, onProgress() {} },
       );

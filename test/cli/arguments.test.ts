@@ -70,7 +70,7 @@ const refused: [string[], string][] = [
   [["--jsn"], "unknown option --jsn"],
   [
     ["backfill"],
-    "--account-id is missing (accepted: social-sync backfill --account-id <id> [--batch-size <1-500>] [--retry-failed] [--force] [--limit <people>] [--since <time>] [--dry-run] [--detach] [--json])",
+    "--account-id is missing (accepted: social-sync backfill --account-id <id> [--batch-size <1-500>] [--retry-failed] [--force] [--names-only] [--no-bulk] [--import] [--limit <people>] [--since <time>] [--dry-run] [--detach] [--json])",
   ],
   [["backfill", "--acount-id", "shop"], "unknown option --acount-id, did you mean --account-id?"],
   [["backfill", "--accountId", "shop"], "unknown option --accountId"],

@@ -7,6 +7,7 @@ import { createManualClock } from "./manual-clock.ts";
 const run = { runId: "r", accountName: "shop", total: 1_000, done: 0 };
 const progress = (done: number, pausedForMs: number | null = null): BackfillProgress => ({
   phase: "profiles",
+  names: { calls: 0, listed: 0, named: 0, imported: 0 },
   done,
   total: 1_000,
   successful: done,

@@ -15,6 +15,8 @@ function openLoopbackGraph() {
   const state = {
     latencyMs: 0,
     calls: 0,
+    /** Calls of the inbox, which is empty here. */
+    listCalls: 0,
     selfId: shopId,
     answer: (_: string): Response | null => null,
   };
@@ -26,6 +28,10 @@ function openLoopbackGraph() {
       if (id === "me") {
         if (request.headers.get("authorization") !== `Bearer ${shopToken}`) return refusal(190, 401);
         return Response.json({ id: "29900000000000001", user_id: state.selfId, username: "shop.official" });
+      }
+      if (id === "conversations") {
+        state.listCalls += 1;
+        return Response.json({ data: [] });
       }
       state.calls += 1;
       if (state.latencyMs > 0) await Bun.sleep(state.latencyMs);

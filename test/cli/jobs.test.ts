@@ -134,8 +134,8 @@ describe("jobs", () => {
   });
 
   test("cancel ends a run of any machine after what it has in hand, retry goes on where it stood", async () => {
-    await world.fill(600);
-    world.graph.latencyMs = 100;
+    await world.fill(3_000);
+    world.graph.latencyMs = 200;
     await using owner = await startProgram(["backfill", "--account-id", "shop"], elsewhere("owner"));
     await until(
       () => world.graph.calls > 40,
@@ -149,7 +149,7 @@ describe("jobs", () => {
     const ended = await owner.ended;
     expect(ended.code).toBe(3);
     expect(ended.err).toMatch(
-      /Cancelled after \d+ of 600 people\. To go on: social-sync backfill --account-id shop\n$/,
+      /Cancelled after \d+ of 3,000 people\. To go on: social-sync backfill --account-id shop\n$/,
     );
     expect(await watcher.exited).toBe(3);
     const [{ state, done }] = await jobs();

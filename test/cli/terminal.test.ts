@@ -53,7 +53,7 @@ describe("backfill on a terminal", () => {
       await terminal.until(/code 3/);
       const all = (await terminal.readAll()).replaceAll("\n", "");
       expect(all).toContain("Finishing the batch in hand…");
-      expect(all).toMatch(/Stopped after [\d,]+ of 1,500 people\. To go on: social-sync backfill --account-id shop/);
+      expect(all).toMatch(/Stopped after [\d,]+ of 1,500 people\. To go ?on: social-sync backfill --account-id shop/);
       expect(all).not.toMatch(/[█░]/);
       expect(await terminal.cursorShown()).toBe(true);
     },

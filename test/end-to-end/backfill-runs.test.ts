@@ -150,7 +150,7 @@ describe("a backfill run", () => {
     const [before] = await query("select md5(string_agg(c::text, '|' order by id)) as sum from conversations c");
     sleeper.signal("SIGCONT");
     const late = await sleeper.ended;
-    expect(late.code).toBe(3);
+    expect({ code: late.code, err: late.err }).toMatchObject({ code: 3 });
     expect(late.err).toContain("another process has taken it over");
     expect(await query("select md5(string_agg(c::text, '|' order by id)) as sum from conversations c")).toEqual([
       before ?? {},

@@ -7,7 +7,6 @@ import { chunk } from "../../src/lib/chunk.ts";
 import { createSystemClock, endsWithin, wait } from "../../src/lib/clock.ts";
 import { lockFile } from "../../src/lib/lock-file.ts";
 import { createLog } from "../../src/lib/log.ts";
-import { runPool } from "../../src/lib/run-pool.ts";
 
 const clock = createSystemClock();
 
@@ -54,35 +53,6 @@ describe("endsWithin()", () => {
     expect(timers).toBe(0);
     expect(await endsWithin(clock, new Promise(() => {}), 5)).toBe(false);
     expect(endsWithin(clock, Promise.reject(new Error("no")), 60_000)).rejects.toThrow("no");
-  });
-});
-
-describe("runPool()", () => {
-  test("runs every item, never more at once than asked for", async () => {
-    let running = 0;
-    let most = 0;
-    const seen: number[] = [];
-    await runPool([1, 2, 3, 4, 5, 6, 7], 3, async (item) => {
-      running += 1;
-      most = Math.max(most, running);
-      await Bun.sleep(2);
-      running -= 1;
-      seen.push(item);
-    });
-    expect(most).toBe(3);
-    expect(seen.sort()).toEqual([1, 2, 3, 4, 5, 6, 7]);
-  });
-
-  test("starts nothing more after a throw, and throws it once those under way have ended", async () => {
-    const seen: number[] = [];
-    const work = runPool([1, 2, 3, 4, 5, 6], 2, async (item) => {
-      if (item === 2) throw new Error("two");
-      await Bun.sleep(5);
-      seen.push(item);
-    });
-    expect(work).rejects.toThrow("two");
-    await work.catch(() => {});
-    expect(seen).toEqual([1]);
   });
 });
 

@@ -32,7 +32,9 @@ for (const kind of ["postgres", "embedded"] as const) {
       db.events.saveEvents(parseWebhook(delivery(items), Date.now()).events, 5_000);
     const save = (people: ListedNames["people"], rest: Partial<ListedNames> = {}) =>
       db.inbox.saveListedNames({
-        ...{ accountId, people, askedAtMs: Date.now(), namedReasons: ["no_consent"], startedAtMs: t, ...rest },
+        ...{ accountId, people, askedAtMs: Date.now(), namedReasons: ["no_consent"], startedAtMs: t },
+        place: null,
+        ...rest,
       });
     const thread = (rest: Partial<ImportedConversation> = {}): ImportedConversation => ({
       ...{ accountId, participantId: anna, username: "anna", lastMessageAtMs: t, lastInboundAtMs: t - 1_000 },
@@ -69,11 +71,11 @@ for (const kind of ["postgres", "embedded"] as const) {
         { participantId: ben, username: "ben" },
         { participantId: cleo, username: null },
       ];
-      expect(await save(people)).toEqual({ changed: 2, missing: [ben, cleo], imported: 0 });
-      expect(await save(people)).toEqual({ changed: 0, missing: [ben, cleo], imported: 0 });
-      expect(await save([])).toEqual({ changed: 0, missing: [], imported: 0 });
+      expect(await save(people)).toEqual({ lost: false, changed: 2, missing: [ben, cleo], imported: 0 });
+      expect(await save(people)).toEqual({ lost: false, changed: 0, missing: [ben, cleo], imported: 0 });
+      expect(await save([])).toEqual({ lost: false, changed: 0, missing: [], imported: 0 });
       await db.inbox.importConversation(thread({ participantId: ben }));
-      expect(await save(people)).toEqual({ changed: 1, missing: [cleo], imported: 1 }); // ben's row said "anna"
+      expect(await save(people)).toEqual({ lost: false, changed: 1, missing: [cleo], imported: 1 }); // ben's row said "anna"
       expect(await save(people, { startedAtMs: Date.now() + 60_000 })).toMatchObject({ imported: 0 });
       const renamed = [{ participantId: ben, username: "ben.two" }];
       expect(await save(renamed, { askedAtMs: t })).toMatchObject({ changed: 0 }); // a name heard since is newer
@@ -91,7 +93,14 @@ for (const kind of ["postgres", "embedded"] as const) {
         30_000,
       );
       const people = [10_001, 50_001, 90_001].map((id) => ({ participant_id: String(id), username: "new" }));
-      const values = [`'${account}'`, `'${JSON.stringify(people)}'`, String(t), `'["no_consent"]'`, String(t)];
+      const values = [
+        `'${account}'`,
+        `'${JSON.stringify(people)}'`,
+        String(t),
+        `'["no_consent"]'`,
+        String(t),
+        ...Array(4).fill("null"),
+      ];
       const text = await Bun.file(`${import.meta.dir}/../../sql/queries/save-listed-names.sql`).text();
       const filled = values.reduce((sql, value, n) => sql.replaceAll(`$${n + 1}`, value), text);
       const plan = JSON.stringify(await db.database.query(`explain ${filled}`, [], "explain"));

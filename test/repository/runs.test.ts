@@ -4,13 +4,14 @@ import type { Run, RunOptions, RunPlace } from "../../src/domain/run.ts";
 import { openTestRepositories } from "../support/test-repositories.ts";
 
 const accountId = parseAccountId("17841400000000001") as AccountId;
-const options: RunOptions = { batchSize: 10, scope: "missing", limit: null, since: null, sinceMs: null };
+const phases = { bulk: false, profiles: true, importMissing: false };
+const options: RunOptions = { batchSize: 10, scope: "missing", limit: null, since: null, sinceMs: null, ...phases };
 const here = { instance: "here:1", folder: "a-folder", folderFree: false };
 const place: RunPlace = {
   phase: "profiles",
   cursor: { lastMessageAtMs: 1, id: "x" },
   namesCursor: null,
-  names: {},
+  names: { calls: 0, listed: 0, named: 0, imported: 0 },
   pausedForMs: null,
   total: 3,
 };

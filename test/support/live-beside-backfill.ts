@@ -70,7 +70,7 @@ export async function runLiveBesideBackfill(options: LiveBesideBackfillOptions):
       with ordinality as p (person, n)`;
 
     const startedMs = performance.now();
-    await using program = await startProgram(["backfill", "--account-id", id], env);
+    await using program = await startProgram(["backfill", "--account-id", id, "--no-bulk"], env);
     let endedAtMs = Number.POSITIVE_INFINITY;
     void program.ended.then(() => {
       endedAtMs = performance.now();

@@ -1,6 +1,6 @@
 /** Names of people whose profile is refused, asked of the sandbox as it stands. */
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
-import { spacingMsOf } from "../../src/budget/budget.ts";
+import { inboxSpacingMsDefault } from "../../src/budget/budget.ts";
 import { openProfileCache } from "../../src/cache/profile-cache.ts";
 import {
   type AccountId,
@@ -148,7 +148,7 @@ describe("askNames()", async () => {
     );
     expect(asked.length).toBeGreaterThan(2);
     for (const [place, atMs] of asked.slice(1).entries())
-      expect(atMs - (asked[place] ?? 0)).toBeGreaterThan(spacingMsOf.conversations * 0.9);
+      expect(atMs - (asked[place] ?? 0)).toBeGreaterThan(inboxSpacingMsDefault * 0.9);
   });
 
   test("a throttled answer rests the edge, and leaves profiles alone", async () => {

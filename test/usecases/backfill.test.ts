@@ -9,6 +9,7 @@ import { createCircuit } from "../../src/graph/circuit.ts";
 import { type BackfillProgress, backfill } from "../../src/usecases/backfill.ts";
 import { createEnrich, type EnrichDependencies } from "../../src/usecases/enrich.ts";
 import { openRun } from "../../src/usecases/open-run.ts";
+import { peoplePerRequest } from "../../src/usecases/profiles-phase.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
 import {
   createRecordingLog,
@@ -90,18 +91,27 @@ describe("backfill()", async () => {
       clock: chance,
       log,
     });
+    const listNames = () => Promise.reject(new Error("these runs read no inbox"));
     const progress: BackfillProgress[] = [];
     const stop = new AbortController();
     const run = async (batchSize: number, of = account, asked: Partial<RunOptions> = {}) => {
       const found = (await db.accounts.listAccounts()).find((one) => one.id === of);
       if (found === undefined) throw new Error("no such account");
       const id = `run-${of}-${Math.random()}`;
-      const options: RunOptions = { batchSize, scope: "missing", limit: null, since: null, sinceMs: null, ...asked };
+      const phases = { bulk: false, profiles: true, importMissing: false };
+      const whom = { scope: "missing", limit: null, since: null, sinceMs: null } as const;
+      const options: RunOptions = { batchSize, ...whom, ...phases, ...asked };
       const ask = { id, accountId: found.id, options, phase: "profiles" } as const;
       const opened = await openRun(db.runs, { instance: "test", folder: null, lock: () => null }, ask, () => {});
       if (opened.kind === "other") throw new Error(`held by ${opened.run.owner}`);
       return backfill(
-        { candidates: db.candidates, runs: db.runs, enrich, clock: systemClock, log },
+        {
+          ...{ candidates: db.candidates, accounts: db.accounts, runs: db.runs },
+          enrich,
+          listNames,
+          clock: systemClock,
+          log,
+        },
         { run: opened.run, account: found },
         { signal: stop.signal, onProgress: (one) => void progress.push(one) },
       );
@@ -130,7 +140,10 @@ describe("backfill()", async () => {
       await db.database.query("update conversations set profile_status = 'pending', fetched_at = null", [], "reset");
       const { run, calls, messages } = await makeRun((id) => found(id));
       const report = await run(batchSize);
-      expect(calls.map((call) => call.ids.length).sort((a, b) => b - a)).toEqual([...Array(9).fill(50), 49, 20, 1]); // the very first call goes alone
+      const sizes = calls.map((call) => call.ids.length);
+      expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(520);
+      // The very first call goes alone; what is left at the end fills no request.
+      expect(sizes.map((size) => size % peoplePerRequest).filter((left) => left > 0)).toEqual([1, 19]);
       expect(report).toMatchObject({ total: 520, done: 520, successful: 520, errors: 0, interrupted: false });
       expect(messages()).toContain(
         `Starting backfill job for account shop-1 with batch size ${batchSize} (job: ${report.runId})`,

@@ -31,8 +31,16 @@ describe("bulkNames()", async () => {
         expect(end).toEqual({ kind: "done" });
         const calls = Math.ceil(people / 50);
         expect(world.sandbox.calls.counts()).toMatchObject({ requests: calls, listRequests: calls });
-        expect(last).toEqual({ calls, listed: people, named: people, imported: 0, cursor: null, pausedForMs: null });
-        expect(pages).toHaveLength(calls);
+        expect(last).toEqual({
+          calls,
+          listed: people,
+          named: people,
+          imported: 0,
+          cursor: null,
+          pausedForMs: null,
+          unsaved: true,
+        });
+        expect(pages.map(({ listed }) => listed)).toEqual(pages.map(({ listed }) => listed).toSorted((a, b) => a - b));
         expect(await world.knownNames()).toEqual(new Map(world.own.people.map(({ id, username }) => [id, username])));
       },
     );
@@ -162,12 +170,13 @@ describe("bulkNames()", async () => {
     const first = await world.run({
       signal: stop.signal,
       onPage: ({ listed }) => {
-        if (listed === 100) stop.abort();
+        if (listed === 150) stop.abort();
       },
     });
     expect(first.end).toEqual({ kind: "stopped" });
-    const { cursor, pausedForMs: _, ...totals } = first.last ?? { cursor: null, pausedForMs: null, ...noTotals };
-    expect(totals).toEqual({ calls: 2, listed: 100, named: 100, imported: 0 });
+    const { cursor, calls, listed, named, imported } = first.last ?? { cursor: null, ...noTotals };
+    const totals = { calls, listed, named, imported };
+    expect(totals).toEqual({ calls: 3, listed: 150, named: 150, imported: 0 });
     expect(cursor).not.toContain(world.own.token);
     const second = await world.run({ cursor, totals });
     expect(second.last).toMatchObject({ calls: 5, listed: 230, named: 230, cursor: null });
@@ -194,7 +203,18 @@ describe("bulkNames()", async () => {
     expect((await world.run({ cursor: "2.nonsense" })).end).toEqual({ kind: "done" });
     // Cursors that all die at once end it.
     await db.database.query("update accounts set listed_at = null", [], "forget the listing");
-    const dying = await world.run({ onPage: () => world.sandbox.expireCursors() });
+    const { graph } = world.dependencies;
+    const dying = await world.run({
+      with: {
+        graph: {
+          ...graph,
+          fetchThreads: (...asked) => {
+            world.sandbox.expireCursors();
+            return graph.fetchThreads(...asked);
+          },
+        },
+      },
+    });
     expect(dying.end).toEqual({ kind: "failed", reason: "bad_request" });
   });
 

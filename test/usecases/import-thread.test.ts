@@ -38,7 +38,15 @@ describe("bulkNames() with import", async () => {
     await world.file(inbound(people[3]?.id ?? "", "known", Date.now(), {}, world.id));
     const { end, last } = await world.run(importing);
     expect(end).toEqual({ kind: "done" });
-    expect(last).toEqual({ calls: 2 + 59, listed: 60, named: 60, imported: 59, cursor: null, pausedForMs: null });
+    expect(last).toEqual({
+      calls: 2 + 59,
+      listed: 60,
+      named: 60,
+      imported: 59,
+      cursor: null,
+      pausedForMs: null,
+      unsaved: true,
+    });
     expect(world.listCalls()).toHaveLength(2);
     expect(world.threadCalls()).toHaveLength(59);
     for (const { id, username } of [people[0], people[20], people[59]].filter((one) => one !== undefined)) {

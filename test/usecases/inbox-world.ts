@@ -59,13 +59,13 @@ export async function openInboxWorld(db: TestRepositories, options: Partial<Sand
     ...{ circuit: createCircuit({ clock: systemClock, log }), clock: hastyClock, log },
   };
   return {
-    ...{ sandbox, own, id, account, save, lines, messages, dependencies },
+    ...{ sandbox, own, id, account, save, lines, messages, graph, dependencies },
     /** Lists the inbox; `pages` are all that it told. */
     async run({ signal, onPage, with: others, ...input }: RunOptions = {}) {
       const pages: BulkPage[] = [];
       const end = await bulkNames(
         { ...dependencies, ...others },
-        { account, importMissing: false, cursor: null, totals: noTotals, ...input },
+        { account, importMissing: false, cursor: null, totals: noTotals, run: null, ...input },
         {
           signal: signal ?? new AbortController().signal,
           onPage: async (page) => {

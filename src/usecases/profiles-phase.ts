@@ -1,0 +1,225 @@
+import type { Account } from "../domain/account.ts";
+import type { ConversationCursor } from "../domain/conversation.ts";
+import type { AccountId, ConversationId } from "../domain/ids.ts";
+import type { Run } from "../domain/run.ts";
+import { assert } from "../lib/assert.ts";
+import { type Clock, wait } from "../lib/clock.ts";
+import type { AccessReading, AccountsRepository } from "../repository/accounts.ts";
+import type { CandidatesRepository } from "../repository/candidates.ts";
+import type { Enrich, EnrichResult } from "./enrich.ts";
+
+/** People that one listing of candidates holds: bounds memory, and how many a resumed run reads again. */
+export const pageSize = 10_000;
+/** A batch request of a page account carries this many people; fewer would only cost more round trips. */
+export const peoplePerRequest = 50;
+/** Steps under way at once. A page account's are large: while one is saved the other's requests are on their way. */
+const batchLanes = 2;
+const singleLanes = 8;
+/**
+ * People a step of a page account takes at most. It costs one statement to lease them and one to save them, and a crash
+ * asks again for no more than the two steps' 50 requests.
+ */
+export const batchStepMax = 1_250;
+/** One step of an Instagram-Login account: single requests, so the lease must outlast them all. */
+const singleStepMax = 50;
+/** People whom the run remembers to ask again. Beyond that another walk from the top finds them: memory stays bounded. */
+export const laterMax = 10_000;
+/** What was read of the account holds so long: what Instagram answers says more than the row does. */
+const accessTrustMs = 5_000;
+/** How often a countdown is told. */
+const countdownMs = 250;
+
+export type ProfilesDependencies = {
+  candidates: Pick<CandidatesRepository, "listCandidates">;
+  accounts: Pick<AccountsRepository, "readAccess">;
+  enrich: Enrich;
+  clock: Pick<Clock, "after" | "monotonicMs">;
+};
+
+export type ProfilesIo = {
+  /** Ends it after what is in flight. */
+  readonly halt: AbortSignal;
+  /** Where to begin, and how many people of the run's limit are finished. */
+  readonly cursor: ConversationCursor | null;
+  readonly done: () => number;
+  /** All before it are finished, or remembered to be asked again. */
+  readonly onCursor: (cursor: ConversationCursor | null) => void;
+  readonly onPause: (leftMs: number) => void;
+  /** What a step brought; true: nobody else need be asked. */
+  readonly onResults: (results: ReadonlyMap<ConversationId, EnrichResult>) => Promise<boolean>;
+};
+
+/** A page of candidates: `left` of them are not finished. */
+type Page = { left: number; readonly last: ConversationCursor };
+type Waiting = { readonly id: ConversationId; readonly page: Page | null };
+
+/**
+ * Looks up a run's candidates, latest conversation first. Whom Instagram's limit holds up are the next to be asked once
+ * it is over; whom a failure holds up are asked again at the end. A step grows while all of it is granted, and shrinks
+ * to what was granted. Answers whether it came to the end. Throws `storage_unavailable`.
+ */
+export async function lookUpCandidates(
+  { candidates, accounts, enrich, clock }: ProfilesDependencies,
+  { run, account }: { run: Run; account: Account },
+  { halt, done, onCursor, onPause, onResults, cursor: start }: ProfilesIo,
+): Promise<boolean> {
+  const { limit, scope, sinceMs, batchSize } = run.options;
+  const ask = { scope, sinceMs, runNumber: run.number };
+  const sizes = sizesOf(account, batchSize);
+  const readAccess = rememberAccess(accounts, clock);
+
+  const queue: Waiting[] = [];
+  const pages: Page[] = [];
+  const later = new Map<ConversationId, number>(); // whom to ask again, and when (monotonic)
+  // Whom a former owner meant to ask again stands before its cursor: they are found by another walk.
+  let again = start !== null;
+  let [listedTo, listedAll] = [start, false];
+  let listing: Promise<void> | null = null;
+  let underWay = 0;
+  let size = sizes.first;
+  let resumeAtMs = 0;
+  let enough = false;
+  const halted = () => halt.aborted || enough;
+
+  const list = async (): Promise<void> => {
+    const room = limit === null ? pageSize : Math.min(pageSize, limit - done() - later.size - queue.length - underWay);
+    const found = room <= 0 ? [] : await candidates.listCandidates(account.id, ask, listedTo, room);
+    const last = found.at(-1);
+    if (last === undefined) {
+      listedAll = true;
+      return;
+    }
+    listedTo = { lastMessageAtMs: last.lastMessageAtMs, id: last.id };
+    const page = { left: found.length, last: listedTo };
+    pages.push(page);
+    for (const { id } of found) queue.push({ id, page });
+  };
+  const listMore = (): Promise<void> => {
+    listing ??= list().finally(() => {
+      listing = null;
+    });
+    return listing;
+  };
+  const finish = ({ page }: Waiting): void => {
+    if (page !== null) page.left -= 1;
+    for (let [first] = pages; first !== undefined && first.left === 0; [first] = pages) {
+      onCursor(first.last);
+      pages.shift();
+    }
+  };
+
+  const pauseUntil = async (untilMs: () => number): Promise<void> => {
+    for (;;) {
+      const leftMs = untilMs() - clock.monotonicMs();
+      if (leftMs <= 0 || halted()) return;
+      if (leftMs > countdownMs) onPause(leftMs); // shorter is the budget's pace, and no pause to speak of
+      await wait(clock, Math.min(leftMs, countdownMs), halt);
+    }
+  };
+  const step = async (people: readonly Waiting[]): Promise<void> => {
+    underWay += people.length;
+    try {
+      const results = await enrich(
+        people.map(({ id }) => id),
+        { lane: "backfill", force: true, signal: never, run, readAccess },
+      );
+      const heldUp = people.filter(({ id }) => isHeldUp(results.get(id)));
+      const nowMs = clock.monotonicMs();
+      for (const { id } of heldUp) resumeAtMs = Math.max(resumeAtMs, nowMs + retryInMsOf(results.get(id)));
+      for (const one of people) {
+        const result = results.get(one.id);
+        if (isHeldUp(result)) continue;
+        if (result?.kind !== "later") later.delete(one.id);
+        else if (later.size < laterMax || later.has(one.id)) later.set(one.id, nowMs + result.retryInMs);
+        else again = true;
+        finish(one);
+      }
+      queue.unshift(...heldUp);
+      const granted = people.length - heldUp.length;
+      if (heldUp.length > 0) size = sizes.fit(granted);
+      else if (granted >= size) size = Math.min(size * 2, sizes.max);
+      if (await onResults(results)) enough = true;
+    } finally {
+      underWay -= people.length;
+    }
+  };
+  const lane = async (): Promise<void> => {
+    while (!halted()) {
+      await pauseUntil(() => resumeAtMs);
+      // The next page is read while the last steps of this one are asked.
+      if (!listedAll && queue.length < sizes.max * sizes.lanes) {
+        const more = listMore();
+        if (queue.length === 0) await more;
+        else more.catch(() => {});
+      }
+      if (halted()) return;
+      const people = queue.splice(0, size);
+      if (people.length > 0) await step(people);
+      else if (listedAll) return;
+    }
+  };
+  const runLanes = async (): Promise<void> => {
+    const guarded = () =>
+      lane().catch((error: unknown) => {
+        enough = true;
+        throw error;
+      });
+    const ends = await Promise.allSettled(Array.from({ length: sizes.lanes }, guarded));
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
+  };
+
+  for (;;) {
+    do {
+      await runLanes();
+    } while (queue.length > 0 && !halted()); // a lane was at its end before another put people back
+    while (later.size > 0 && !halted()) {
+      await pauseUntil(() => Math.max(resumeAtMs, Math.min(...later.values())));
+      const due = [...later].filter(([, atMs]) => atMs <= clock.monotonicMs());
+      queue.push(...due.map(([id]) => ({ id, page: null })));
+      await runLanes();
+    }
+    if (halted()) return false;
+    if (!again) return true;
+    assert(queue.length === 0 && pages.length === 0, "a walk ends with nobody in hand");
+    again = false;
+    [listedTo, listedAll] = [null, false];
+    onCursor(null);
+  }
+}
+
+/** Steps: how many people the first one takes, and any at most; how many are under way; the size after `granted` were. */
+function sizesOf({ login }: Pick<Account, "login">, batchSize: number) {
+  if (login === "facebook") {
+    const fit = (people: number) => Math.max(1, Math.ceil(people / peoplePerRequest)) * peoplePerRequest;
+    return { first: fit(batchSize), max: batchStepMax, lanes: batchLanes, fit };
+  }
+  const max = Math.min(batchSize, singleStepMax);
+  return { first: max, max, lanes: singleLanes, fit: (people: number) => Math.max(1, people) };
+}
+
+/** Reads the account's row only once in a while. */
+function rememberAccess(
+  accounts: ProfilesDependencies["accounts"],
+  clock: Pick<Clock, "monotonicMs">,
+): (id: AccountId) => AccessReading {
+  let known: { readonly of: AccessReading; readonly atMs: number } | null = null;
+  return (id) => {
+    const atMs = clock.monotonicMs();
+    if (known !== null && atMs - known.atMs < accessTrustMs) return known.of;
+    const of = accounts.readAccess(id);
+    known = { of, atMs };
+    of.reading.catch(() => {
+      known = null;
+    });
+    return of;
+  };
+}
+
+/** Waits for what holds everybody up, and not for anything of their own. */
+function isHeldUp(result: EnrichResult | undefined): boolean {
+  return result?.kind === "later" && (result.reason === "throttled" || result.reason === "graph_away");
+}
+const retryInMsOf = (result: EnrichResult | undefined): number => (result?.kind === "later" ? result.retryInMs : 0);
+
+/** A step that began is finished: the first Ctrl-C only stops new ones. */
+const never = new AbortController().signal;
