@@ -24,12 +24,19 @@ export function holdRun(
   let released = false;
   let cancel = () => {};
   let beating = Promise.resolve();
+  let saving = Promise.resolve();
 
-  const save = async (): Promise<void> => {
+  const saveNow = async (): Promise<void> => {
     const answer = await runs.saveRun(run, place());
     if (answer !== null && !answer.cancelRequested) return;
     why ??= answer === null ? "lost" : "cancelled";
     ended.abort();
+  };
+  // One after the other: a beat that came to the database late would take back where the run stands by then.
+  const save = (): Promise<void> => {
+    const saved = saving.then(saveNow);
+    saving = saved.catch(() => {});
+    return saved;
   };
   const beat = (): void => {
     beating = save()

@@ -59,6 +59,26 @@ for (const kind of ["postgres", "embedded"] as const) {
       expect(await claim({ owner: { ...here, folder: "another", folderFree: true } })).toMatchObject({ id: first.id });
     });
 
+    test("saveRun() does not take back where the list of names stands by now", async () => {
+      const run = (await claim({ phase: "names" })) as Run;
+      const save = (calls: number, listed: number, namesCursor: string) =>
+        db.runs.saveRun(run, { ...place, phase: "names", namesCursor, names: { ...place.names, calls, listed } });
+      await db.inbox.saveListedNames({
+        ...{ accountId, people: [], askedAtMs: 1, namedReasons: [], startedAtMs: 1 },
+        place: { ...run, cursor: "behind page 50", names: { calls: 50, listed: 2_500, named: 0, imported: 0 } },
+      });
+      await save(3, 100, "behind page 2"); // a beat that waited meanwhile
+      const stands = async () => {
+        const { namesCursor, names } = (await db.runs.getRun(run.id)) as Run;
+        return [namesCursor, names.calls, names.listed];
+      };
+      expect(await stands()).toEqual(["behind page 50", 50, 2_500]);
+      await save(50, 100, "behind page 2");
+      expect(await stands()).toEqual(["behind page 50", 50, 2_500]);
+      await save(51, 0, "from the start again");
+      expect(await stands()).toEqual(["from the start again", 51, 0]);
+    });
+
     test("claimRun() leaves a free run alone that was asked for something else; a moment meant relatively stays", async () => {
       const first = (await claim({ options: { ...options, since: "7d", sinceMs: 1_000 } })) as Run;
       await silence(61);
