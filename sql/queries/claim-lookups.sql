@@ -11,6 +11,7 @@
 with asked as (
   select distinct split_part(id, '_', 1) as account_id, split_part(id, '_', 2) as participant_platform_id
   from json_array_elements_text($1::text::json) as a (id)
+  where (select set_config('synchronous_commit', 'off', true)) = 'off'
 ),
 taken as (
   update conversations c set lease_token = nextval('lease_tokens'),
@@ -26,13 +27,18 @@ taken as (
     order by account_id, participant_platform_id for update of conversations skip locked
   ) free
   where c.account_id = free.account_id and c.participant_platform_id = free.participant_platform_id
-  returning c.id, c.lease_token, c.participant_username
+  returning c.id, c.account_id, c.participant_platform_id, c.profile_status, c.attempts, c.lease_token::text as lease_token,
+    c.last_inbound_at::text as seen_inbound_at, c.participant_username as username, c.participant_name as name,
+    c.participant_profile_pic as picture_url,
+    (extract(epoch from c.picture_expires_at) * 1000)::float8 as picture_expires_at_ms,
+    (extract(epoch from c.fetched_at) * 1000)::float8 as fetched_at_ms, false as held
 )
-select c.id, c.account_id, c.participant_platform_id, c.profile_status, c.attempts, t.lease_token::text as lease_token,
-  c.last_inbound_at::text as seen_inbound_at, coalesce(t.participant_username, c.participant_username) as username,
-  c.participant_name as name, c.participant_profile_pic as picture_url,
-  (extract(epoch from c.picture_expires_at) * 1000)::float8 as picture_expires_at_ms,
-  (extract(epoch from c.fetched_at) * 1000)::float8 as fetched_at_ms,
-  (c.lease_until is not null and c.lease_until >= now()) as held
-from conversations c join asked using (account_id, participant_platform_id) left join taken t on t.id = c.id
-where (select set_config('synchronous_commit', 'off', true)) = 'off'
+select * from taken
+union all
+-- "not in" and no join: it is looked up in a hash however few rows the planner expects of "taken".
+select c.id, c.account_id, c.participant_platform_id, c.profile_status, c.attempts, null, c.last_inbound_at::text,
+  c.participant_username, c.participant_name, c.participant_profile_pic,
+  (extract(epoch from c.picture_expires_at) * 1000)::float8, (extract(epoch from c.fetched_at) * 1000)::float8,
+  (c.lease_until is not null and c.lease_until >= now())
+from conversations c join asked using (account_id, participant_platform_id)
+where c.id not in (select id from taken)

@@ -53,7 +53,6 @@ named as (
       and c.reason_code in (select reason from turned) then 'username_only' else c.profile_status end
   from held h
   where c.account_id = $1 and c.participant_platform_id = h.participant_id
-    and c.participant_platform_id = any (array(select participant_id from held))
   returning c.participant_platform_id
 ),
 heard as (
