@@ -45,7 +45,7 @@ export function createLogs(io: Io, config: ReturnType<typeof readConfig>, mode: 
  * People after whom their garbage is collected: some ten milliseconds each time, and a run of any length stays below
  * 128 MB. Left to itself the engine lets it grow to the double. For a process of its own only: a daemon answers meanwhile.
  */
-const sweepEveryPeople = 1_250;
+const sweepEveryPeople = 2_500;
 
 type Screen = { readonly logs: Logs; readonly mode: Mode };
 

@@ -87,7 +87,11 @@ async function measure(
 }
 
 /** Conversations as the webhook leaves them. */
-async function fillConversations({ sql }: BenchDatabase, accountId: string, ids: readonly string[]): Promise<void> {
+export async function fillConversations(
+  { sql }: BenchDatabase,
+  accountId: string,
+  ids: readonly string[],
+): Promise<void> {
   await sql`
     insert into conversations (account_id, participant_platform_id, last_message_at, last_inbound_at, unread_count, next_attempt_at)
     select ${accountId}, id, at, at, 1, at
@@ -97,7 +101,7 @@ async function fillConversations({ sql }: BenchDatabase, accountId: string, ids:
 }
 
 /** From the next connection on, every statement of this database is one line of the server's log. */
-async function logStatements({ url, sql }: BenchDatabase): Promise<void> {
+export async function logStatements({ url, sql }: BenchDatabase): Promise<void> {
   const name = new URL(url).pathname.slice(1);
   await sql`alter database ${sql(name)} set log_statement = 'all'`;
 }

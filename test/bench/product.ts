@@ -36,10 +36,16 @@ function newestIn(folder: string): number {
   return Math.max(0, ...times);
 }
 
-export type ProductOptions = { readonly databaseUrl: string; readonly graphUrls: Readonly<Record<string, string>> };
+export type ProductOptions = {
+  readonly databaseUrl: string;
+  readonly graphUrls: Readonly<Record<string, string>>;
+  readonly settings?: Readonly<Record<string, string>>;
+};
+
+type RunOptions = { readonly timeoutMs?: number; readonly onSpawn?: (pid: number) => void };
 
 /** One installation of the product: a data folder, settings and a database. Disposing removes the folder. */
-export function openProduct(program: Program, { databaseUrl, graphUrls }: ProductOptions) {
+export function openProduct(program: Program, { databaseUrl, graphUrls, settings = {} }: ProductOptions) {
   const folder = mkdtempSync(join(tmpdir(), "social-sync-bench-"));
   const env: Record<string, string> = {
     PATH: process.env.PATH ?? "",
@@ -48,10 +54,15 @@ export function openProduct(program: Program, { databaseUrl, graphUrls }: Produc
     META_APP_SECRET: appSecret,
     META_VERIFY_TOKEN: "bench_verify_token",
     ...graphUrls,
+    ...settings,
   };
 
   /** Runs a command to its end. Throws where it does not end with 0. */
-  const run = async (args: readonly string[], stdin = "") => {
+  const run = async (
+    args: readonly string[],
+    stdin = "",
+    { timeoutMs = commandTimeoutMs, onSpawn }: RunOptions = {},
+  ) => {
     const startedMs = performance.now();
     const child = Bun.spawn([...program.command, ...args], {
       cwd: folder,
@@ -59,8 +70,9 @@ export function openProduct(program: Program, { databaseUrl, graphUrls }: Produc
       stdin: new Blob([stdin]),
       stdout: "ignore",
       stderr: Bun.file(join(folder, "command.log")),
-      timeout: commandTimeoutMs,
+      timeout: timeoutMs,
     });
+    onSpawn?.(child.pid);
     const exitCode = await child.exited;
     const wallMs = performance.now() - startedMs;
     if (exitCode !== 0)
