@@ -1,5 +1,8 @@
 /** Every scenario, in the order in which they run. */
 import type { Scenario } from "./scenario.ts";
+import { backfillCrowd } from "./scenarios/backfill-crowd.ts";
+import { backfillFaults } from "./scenarios/backfill-faults.ts";
+import { backfillKills } from "./scenarios/backfill-kills.ts";
 import { diskFull } from "./scenarios/disk-full.ts";
 import { diskSpoolDamage } from "./scenarios/disk-spool-damage.ts";
 import { durabilityOrder } from "./scenarios/durability-order.ts";
@@ -70,6 +73,9 @@ export const scenarios: readonly Scenario[] = [
   memoryLimit,
   redisOutages,
   redisMisbehaves,
+  backfillFaults,
+  backfillKills,
+  backfillCrowd,
 ];
 
 /** Rows of the fault matrix that another test holds, and which: the file must name that test. */

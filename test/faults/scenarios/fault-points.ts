@@ -14,7 +14,7 @@ import type { Scenario } from "../scenario.ts";
 import { createSender } from "../sender.ts";
 import { readMetric } from "./hostile-kit.ts";
 
-const variable = "SOCIAL_SYNC_FAULT_POINTS";
+export const faultPointsVariable = "SOCIAL_SYNC_FAULT_POINTS";
 const root = join(import.meta.dir, "../../..");
 const lanes = 8;
 const deliveriesPerCycle = 30;
@@ -49,7 +49,7 @@ export const faultPoints: Scenario = {
     const chance = createChance(hash(seed, 67));
     const broken: string[] = [];
     using build = await buildWithFaultPoints();
-    for (const trace of [variable, "Injected at"]) {
+    for (const trace of [faultPointsVariable, "Injected at"]) {
       if (readFileSync(await compiledBinary()).includes(trace)) broken.push(`The release binary contains '${trace}'`);
       if (!readFileSync(build.path).includes(trace)) broken.push(`The search for '${trace}' finds nothing where it is`);
     }
@@ -68,7 +68,7 @@ export const faultPoints: Scenario = {
     for (; done < cycles && !signal.aborted; done += 1) {
       const { arm: pattern, outcome: wanted } = faults[done % faults.length] ?? { arm: "", outcome: "lives" };
       const arm = pattern.replace("#", String(chance.between(2, passingsMax)));
-      const armed = await rig.addDaemon(`armed-${done}`, { SOCIAL_SYNC_DATA_DIR: data, [variable]: arm });
+      const armed = await rig.addDaemon(`armed-${done}`, { SOCIAL_SYNC_DATA_DIR: data, [faultPointsVariable]: arm });
       const outcome = await runArmed(rig, armed, wanted);
       told.refused += outcome.refused;
       if (wanted === "stalls") {
@@ -177,7 +177,7 @@ function countAskedTwice({ sandbox }: Rig): number {
 }
 
 /** The product as `bun run build` makes it, but with its fault points. Goes with the scenario. */
-async function buildWithFaultPoints(): Promise<Disposable & { readonly path: string }> {
+export async function buildWithFaultPoints(): Promise<Disposable & { readonly path: string }> {
   const folder = mkdtempSync(join(tmpdir(), "social-sync-fault-points-"));
   const path = join(folder, "social-sync");
   const scripts = (JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { scripts: { build: string } })
