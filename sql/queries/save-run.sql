@@ -1,5 +1,5 @@
 -- Says that the run's owner lives, and where the run stands. Only its owner can. People are counted where they are saved.
--- Promise: a beat that waited while names were saved takes their place in the list not back (save-listed-names.sql): calls
+-- Promise: a beat that waited while names were saved takes back nothing of their place in the list (save-listed-names.sql): calls
 --   only grow, and with as many calls the list.
 -- $1 run id  $2 fencing token  $3 cursor (json or null)  $4 candidates  $5 how long it is held up (ms) or null
 -- $6 phase  $7 where the list of names goes on, or null  $8 totals of the names (json)
