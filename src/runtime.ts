@@ -17,6 +17,7 @@ import { createCandidatesRepository } from "./repository/candidates.ts";
 import { createConversationsRepository } from "./repository/conversations.ts";
 import { createDaemonsRepository } from "./repository/daemons.ts";
 import { openDatabase } from "./repository/database.ts";
+import { createErasuresRepository } from "./repository/erasures.ts";
 import { createEventsRepository } from "./repository/events.ts";
 import { createInboxRepository } from "./repository/inbox.ts";
 import { createLookupsRepository } from "./repository/lookups.ts";
@@ -72,6 +73,7 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
   const inbox = createInboxRepository(database);
   const runs = createRunsRepository(database);
   const replays = createReplayRepository(database);
+  const erasures = createErasuresRepository(database);
   const schedules = createSchedulesRepository(database);
   const daemons = createDaemonsRepository(database);
   const cache = opening.use(
@@ -120,6 +122,7 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
     lookups,
     runs,
     replays,
+    erasures,
     schedules,
     daemons,
     cache,

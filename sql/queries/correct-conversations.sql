@@ -1,6 +1,6 @@
 -- Writes what conversations owe their messages, where they still say what they said when they were compared: a message
 -- that a daemon has filed meanwhile has counted itself. A conversation that is made, or has its first words from the
--- person, is due for a lookup as if the message had just come.
+-- person, is due for a lookup as if the message had just come. Nobody comes back who was erased since.
 -- $1 json [{ account_id, participant_id, last_message_at, last_inbound_at, unread_count, self,
 --    was (null: was not there): { last_message_at, last_inbound_at, unread_count, self } }] (times in ms since 1970)
 -- Columns: account_id, participant_id of each row that was written.
@@ -40,7 +40,7 @@ made as (
     next_attempt_at)
   select account_id, participant_id, last_message_at, last_inbound_at, unread_count, self,
     case when last_inbound_at is not null and not self then now() end
-  from given where fresh
+  from given where fresh and coalesce(last_message_at > erased_until(account_id, participant_id), true)
   order by account_id collate "C", participant_id collate "C"
   on conflict (account_id, participant_platform_id) do nothing
   returning account_id, participant_platform_id

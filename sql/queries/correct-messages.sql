@@ -1,5 +1,5 @@
 -- Writes messages as their events tell them, where nobody has written them since they were compared: a row that a
--- daemon has written meanwhile is newer and stays.
+-- daemon has written meanwhile is newer and stays. Nobody comes back who was erased since the events were read.
 -- $1 json [{ version (null: was not there), account_id, mid, conversation_id, direction, has_content, text, attachments,
 --    reply_to_mid, unsupported, sent_at, edit_number, deleted_at }] (times in ms since 1970)
 -- Columns: account_id, mid of each row that was written.
@@ -29,6 +29,7 @@ made as (
   select account_id, mid, conversation_id, direction, has_content, text, attachments::json, reply_to_mid, unsupported,
     to_timestamp(sent_at / 1000), edit_number, to_timestamp(deleted_at / 1000)
   from given where version is null
+    and coalesce(to_timestamp(sent_at / 1000) > erased_until(account_id, split_part(conversation_id, '_', 2)), true)
   order by account_id, mid
   on conflict (account_id, mid) do nothing
   returning account_id, mid

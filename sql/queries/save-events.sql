@@ -1,5 +1,6 @@
 -- Files events, messages and conversations of many posts at once: one statement, so one commit.
--- Promise: idempotent on (account, event key); any order and any repetition ends in the same rows; no time goes back.
+-- Promise: idempotent on (account, event key); any order and any repetition ends in the same rows; no time goes back;
+--    what an erased person did until the erasure stays out, whoever brings it again.
 -- Arrays with one place an event, in key order, each key once: $1 account_id  $2 event_key  $3 kind  $4 participant_id
 --    $5 mid  $6 occurred_at (ms since 1970)  $7 raw; of what was said (else null or false): $8 direction  $9 self  $10 text
 --    $11 attachments  $12 reply_to_mid  $13 unsupported  $14 alone: no other event of these posts is about the same
@@ -10,17 +11,25 @@
 -- $17 json [{ account_id, participant_id, mid, read_at }] one row a person, in key order
 -- $18 json [{ account_id, participant_id, username, seen_at }] names that came for free, one row a person, in key order
 -- Columns: inserted (how many events were new), known ([account_id, event_key] of each that was not),
---    wanted ([account_id, participant_id] of each person whose lookup is due).
+--    wanted ([account_id, participant_id] of each person whose lookup is due). What stays out counts as known.
 with input as materialized (
   select account_id, event_key, kind, participant_id, mid, to_timestamp(occurred_ms / 1000) as occurred_at, raw, direction,
-    self, text, attachments, reply_to_mid, unsupported, alone
+    self, text, attachments, reply_to_mid, unsupported, alone,
+    -- Null: it stays out. The salt is there from the first erasure on, so that nobody pays for the question before.
+    case when not exists (select from erasure_salt) or participant_id is null then true
+      when coalesce(to_timestamp(occurred_ms / 1000) > erased_until(account_id, participant_id), true) then true end as kept
   from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::float8[], $7::text[], $8::text[], $9::boolean[],
     $10::text[], $11::text[], $12::text[], $13::boolean[], $14::boolean[]) as i (account_id, event_key, kind,
     participant_id, mid, occurred_ms, raw, direction, self, text, attachments, reply_to_mid, unsupported, alone)
 ),
+refused as materialized (
+  select account_id, participant_id, mid, occurred_at from input where kept is null
+),
 fresh as (
   insert into events (account_id, event_key, kind, participant_id, mid, occurred_at, raw)
   select account_id, event_key, kind, participant_id, mid, occurred_at, raw from input
+  -- Not a plain condition: the planner takes half of the rows to fail one, and joins what is left row by row.
+  where kept is not null
   on conflict (account_id, event_key) do nothing
   returning account_id, event_key, mid
 ),
@@ -32,10 +41,16 @@ said as (
     and (i.occurred_at > now() - interval '1 day' or not coalesce((select m.has_content from messages m
       where m.account_id = i.account_id and m.mid = i.mid), false))
 ),
+told_names as materialized (
+  select account_id, participant_id, username, to_timestamp(seen_at / 1000) as seen_at
+  from json_to_recordset($18::text::json) as x (account_id text, participant_id text, username text, seen_at float8)
+  where not exists (select from refused f
+    where f.account_id = x.account_id and f.participant_id = x.participant_id)
+),
 -- Names for conversations that are there, or come with this statement, and have none.
 named as (
   select x.account_id, x.participant_id, x.username, c.last_message_at, c.attempts
-  from json_to_recordset($18::text::json) as x (account_id text, participant_id text, username text)
+  from told_names x
     left join lateral (select last_message_at, attempts, participant_username from conversations c
       where c.account_id = x.account_id and c.participant_platform_id = x.participant_id limit 1) c on true
   where c.participant_username is null and (c.last_message_at is not null
@@ -86,6 +101,8 @@ told as (
     has_content boolean, text text, attachments text, reply_to_mid text, unsupported boolean, sent_at float8,
     edit_number integer, deleted_at float8)
   where exists (select from fresh f where f.account_id = r.account_id and f.mid = r.mid)
+    -- Merged from something that stays out: what came with it stays in `events` alone.
+    and not exists (select from refused f where f.account_id = r.account_id and f.mid = r.mid)
   order by account_id, mid
   on conflict (account_id, mid) do update set
     has_content = m.has_content or excluded.has_content,
@@ -110,6 +127,8 @@ reacted as (
   select account_id, mid, sender_id, reaction, emoji, to_timestamp(reacted_at / 1000)
   from json_to_recordset($16::text::json) as x (account_id text, mid text, sender_id text, reaction text, emoji text,
     reacted_at float8)
+  where not exists (select from refused f where f.account_id = x.account_id and f.mid = x.mid
+    and f.occurred_at = to_timestamp(x.reacted_at / 1000))
   on conflict (account_id, mid, sender_id) do update set
     reaction = excluded.reaction, emoji = excluded.emoji, reacted_at = excluded.reacted_at
   where (excluded.reacted_at, coalesce(excluded.reaction, ''), coalesce(excluded.emoji, ''))
@@ -119,13 +138,14 @@ seen as (
   insert into read_receipts as r (account_id, participant_id, mid, read_at)
   select account_id, participant_id, mid, to_timestamp(read_at / 1000)
   from json_to_recordset($17::text::json) as x (account_id text, participant_id text, mid text, read_at float8)
+  where not exists (select from refused f
+    where f.account_id = x.account_id and f.participant_id = x.participant_id)
   on conflict (account_id, participant_id) do update set mid = excluded.mid, read_at = excluded.read_at
   where (excluded.read_at, coalesce(excluded.mid, '')) > (r.read_at, coalesce(r.mid, ''))
 ),
 heard as (
   insert into known_usernames as k (account_id, participant_id, username, seen_at)
-  select account_id, participant_id, username, to_timestamp(seen_at / 1000)
-  from json_to_recordset($18::text::json) as x (account_id text, participant_id text, username text, seen_at float8)
+  select account_id, participant_id, username, seen_at from told_names
   on conflict (account_id, participant_id) do update set username = excluded.username, seen_at = excluded.seen_at
   where (excluded.seen_at, excluded.username collate "C") > (k.seen_at, k.username collate "C")
 )

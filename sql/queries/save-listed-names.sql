@@ -1,7 +1,7 @@
 -- Writes the usernames of some pages of the inbox: into conversations where there is one, else into known_usernames.
 -- Promise: only the column of the username changes, and never to an older name than a profile or a comment told; a
 --   refusal whose rule lets the inbox name the person becomes `username_only` and keeps its reason, so that the same
---   events and the same time ask again.
+--   events and the same time ask again. Who was erased is nobody here, until they write again.
 -- $1 account id  $2 json [{ participant_id, username (null: not told) }] each person once
 -- $3 when the page was asked for (ms, the clock of profiles)  $4 json [reason]: the refusals that a name turns
 -- $5 when the listing began (ms, the database's clock)
@@ -17,7 +17,9 @@ with fence as materialized (
 given as materialized (
   select participant_id, username, to_timestamp($3::float8 / 1000) as listed_at
   from json_to_recordset($2::text::json) as x (participant_id text, username text)
-  where ($6::text is null or exists (select 1 from fence))
+  where (erased_until($1, participant_id) is null
+      or exists (select from conversations c where c.account_id = $1 and c.participant_platform_id = x.participant_id))
+    and ($6::text is null or exists (select 1 from fence))
     and (select set_config('synchronous_commit', 'off', true)) = 'off'
 ),
 placed as (

@@ -1,4 +1,4 @@
-import { type AccountId, type ParticipantId, parseAccountId } from "../domain/ids.ts";
+import { type AccountId, type ParticipantId, parseAccountId, parseParticipantId } from "../domain/ids.ts";
 import { nameLengthMax, type Profile, profileTtlMs, usernameLengthMax } from "../domain/profile.ts";
 
 /** Layout of a cached value. Raise it when the layout changes: other versions are misses, so two releases can share one Redis. */
@@ -14,9 +14,16 @@ export type EntryReading =
   | { readonly kind: "stale" }
   | { readonly kind: "corrupt" };
 
+const keyPrefix = "instagram:profile:";
+
 /** The key of a person's profile. Fixed by spec §4: operators look it up by hand. */
 export function buildKey(participantId: ParticipantId): string {
-  return `instagram:profile:${participantId}`;
+  return `${keyPrefix}${participantId}`;
+}
+
+/** The person whom a key is about; null where it is none of ours. */
+export function parseKey(key: string): ParticipantId | null {
+  return key.startsWith(keyPrefix) ? parseParticipantId(key.slice(keyPrefix.length)) : null;
 }
 
 /** For how many whole seconds `profile` may be kept: a day, or until its picture dies. 0 or less: not at all. */

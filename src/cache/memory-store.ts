@@ -30,6 +30,7 @@ export function createMemoryStore({
     deleteMany: async (keys) => {
       for (const key of keys) held.delete(key);
     },
+    listKeys: () => [...held.keys()],
     renew: () => {},
     [Symbol.asyncDispose]: async () => held.clear(),
   };

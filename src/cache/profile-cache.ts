@@ -5,7 +5,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { messageOf } from "../lib/message-of.ts";
 import { createBreaker } from "./breaker.ts";
-import { buildEntry, buildKey, parseEntry, readTtlSeconds } from "./cache-entry.ts";
+import { buildEntry, buildKey, parseEntry, parseKey, readTtlSeconds } from "./cache-entry.ts";
 import { createMemoryStore } from "./memory-store.ts";
 import { isServerAnswer, openRedisStore } from "./redis-store.ts";
 import type { StoredText, TextStore } from "./text-store.ts";
@@ -174,6 +174,11 @@ export async function openProfileCache({ url, timeoutMs, entriesMax, clock, log 
     return deleteKeys(ids.map(buildKey));
   }
 
+  /** Whom this process holds by itself: an erasure elsewhere cannot reach them. Nobody where Redis holds them. */
+  function listHeld(): ParticipantId[] {
+    return store.listKeys().flatMap((key) => parseKey(key) ?? []);
+  }
+
   /** Where profiles are held, for the start-up line. */
   function describe(): TextStore["name"] {
     return store.name;
@@ -187,6 +192,7 @@ export async function openProfileCache({ url, timeoutMs, entriesMax, clock, log 
     getProfiles,
     saveProfiles,
     deleteProfiles,
+    listHeld,
     describe,
     health,
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),

@@ -5,6 +5,8 @@ export type TextStore = AsyncDisposable & {
   readonly readMany: (keys: readonly string[]) => Promise<readonly (string | null)[]>;
   readonly writeMany: (entries: readonly StoredText[]) => Promise<void>;
   readonly deleteMany: (keys: readonly string[]) => Promise<void>;
+  /** What this process itself holds; a store that is shared tells nothing. */
+  readonly listKeys: () => readonly string[];
   /** Called when the store has stopped answering: it may let go of a connection that is only half there. */
   readonly renew: () => void;
 };

@@ -65,6 +65,9 @@ export const commandTable: CommandTable = {
   replay: command("derive messages and conversations again from the stored events", async () => {
     return (await import("./replay.ts")).replayCommand;
   }),
+  erase: command("take people out of everything that is kept, and keep them out", async () => {
+    return (await import("./erase.ts")).eraseCommand;
+  }),
   sandbox: command("run a stand-in for Instagram, for trying and testing", async () => {
     return (await import("./sandbox.ts")).sandboxCommand;
   }),

@@ -13,6 +13,7 @@ import { openRuntime } from "../runtime.ts";
 import { openSpool } from "../spool/spool.ts";
 import { createDispatcher, sweepEveryMs } from "../usecases/dispatch.ts";
 import { createDrain } from "../usecases/drain.ts";
+import { createForgetting } from "../usecases/forget-erased.ts";
 import { createIngest } from "../usecases/ingest.ts";
 import { createProbes } from "../usecases/probe-accounts.ts";
 import { createRetention } from "../usecases/retention.ts";
@@ -99,6 +100,11 @@ export async function openDaemon(
     stopTaking.abort();
     await endsWithin(clock, schedules.settle(), schedulesLastMs);
   });
+  const forgetting = createForgetting({ ...runtime, log }, stopTaking.signal);
+  opening.defer(async () => {
+    stopTaking.abort();
+    await endsWithin(clock, forgetting.settle(), schedulesLastMs);
+  });
   const jobs = createRunJobs({ ...runtime, log }, runtime.sit(instance), { stopTaking: stopTaking.signal });
   opening.defer(async () => {
     stopTaking.abort();
@@ -163,6 +169,7 @@ export async function openDaemon(
   dispatcher.start();
   drain.start();
   schedules.start();
+  forgetting.start();
   jobs.start();
   const owned = opening.move();
   return {

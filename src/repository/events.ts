@@ -5,6 +5,7 @@ import type { InboundEvent, Quarantined } from "../domain/event.ts";
 import { type AccountId, type ConversationId, conversationIdOf, type ParticipantId } from "../domain/ids.ts";
 import type { Database } from "./database.ts";
 import { buildEventRows } from "./event-rows.ts";
+import { listMentions } from "./mentions.ts";
 
 export type SavedEvents = {
   /** Events that were not there before. */
@@ -46,12 +47,13 @@ export function createEventsRepository(database: Database) {
       };
     },
 
-    /** Keeps bodies and items that could not be read. */
+    /** Keeps bodies and items that could not be read; none that mentions somebody who was erased. */
     async saveQuarantine(items: readonly Quarantined[], deadlineMs: number): Promise<void> {
       const rows = items.map(({ reason, raw }) => ({
         reason,
         body_hash: createHash("sha256").update(raw).digest("hex"),
         body: Buffer.from(raw).toString("base64"),
+        mentions: [...listMentions(raw)],
       }));
       await database.query(saveQuarantineSql, [JSON.stringify(rows)], "keep an unreadable webhook", deadlineMs);
     },

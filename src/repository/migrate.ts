@@ -4,6 +4,7 @@ import leaseOwner from "../../sql/migrations/0003_lease_owner.sql" with { type: 
 import profileReasons from "../../sql/migrations/0004_profile_reasons.sql" with { type: "text" };
 import backfillRuns from "../../sql/migrations/0005_backfill_runs.sql" with { type: "text" };
 import importSource from "../../sql/migrations/0006_import_source.sql" with { type: "text" };
+import erasures from "../../sql/migrations/0007_erasures.sql" with { type: "text" };
 import checkStorage from "../../sql/queries/check-storage.sql" with { type: "text" };
 import { SyncError } from "../domain/error.ts";
 import type { Database } from "./database.ts";
@@ -16,6 +17,7 @@ export const migrations = [
   { version: 4, name: "profile_reasons", text: profileReasons },
   { version: 5, name: "backfill_runs", text: backfillRuns },
   { version: 6, name: "import_source", text: importSource },
+  { version: 7, name: "erasures", text: erasures },
 ] as const;
 /** The schema that this program reads and writes. */
 export const schemaVersion = migrations.length;

@@ -9,6 +9,7 @@ import { createCandidatesRepository } from "../../src/repository/candidates.ts";
 import { createConversationsRepository } from "../../src/repository/conversations.ts";
 import { createDaemonsRepository } from "../../src/repository/daemons.ts";
 import { type Database, openDatabase } from "../../src/repository/database.ts";
+import { createErasuresRepository } from "../../src/repository/erasures.ts";
 import { createEventsRepository } from "../../src/repository/events.ts";
 import { createInboxRepository } from "../../src/repository/inbox.ts";
 import { createLookupsRepository } from "../../src/repository/lookups.ts";
@@ -48,6 +49,7 @@ export async function openTestRepositories(
     accounts: createAccountsRepository(database, createVault(Buffer.alloc(32, 7))),
     conversations: createConversationsRepository(database),
     candidates: createCandidatesRepository(database),
+    erasures: createErasuresRepository(database),
     events: createEventsRepository(database),
     inbox: createInboxRepository(database),
     lookups: createLookupsRepository(database, null),
@@ -60,7 +62,7 @@ export async function openTestRepositories(
       database.query<Record<string, unknown>>(`select * from ${table} order by ${order}`, [], `read ${table}`),
     empty: () =>
       database.query(
-        "truncate accounts, events, quarantine, conversations, messages, reactions, read_receipts, backfill_runs, known_usernames, daemons, schedules",
+        "truncate accounts, events, quarantine, conversations, messages, reactions, read_receipts, backfill_runs, known_usernames, daemons, schedules, erasures, erasure_salt",
         [],
         "empty the tables",
       ),
