@@ -6,6 +6,7 @@ import { backfillKills } from "./scenarios/backfill-kills.ts";
 import { diskFull } from "./scenarios/disk-full.ts";
 import { diskSpoolDamage } from "./scenarios/disk-spool-damage.ts";
 import { durabilityOrder } from "./scenarios/durability-order.ts";
+import { erasure } from "./scenarios/erasure.ts";
 import { faultPoints } from "./scenarios/fault-points.ts";
 import { fdExhaustion } from "./scenarios/fd-exhaustion.ts";
 import { graphAnswers } from "./scenarios/graph-answers.ts";
@@ -53,6 +54,7 @@ export const scenarios: readonly Scenario[] = [
   hostileBodies,
   permutations,
   replayAfterRetention,
+  erasure,
   graphAnswers,
   graphLimits,
   graphChaos,
