@@ -8,6 +8,7 @@ import { readMemoryBytes } from "../../bench/process-usage.ts";
 import { openRig } from "../rig.ts";
 import type { Scenario } from "../scenario.ts";
 import { createPeople, type People, type PersonRow } from "./graph-kit.ts";
+import { breakTransport } from "./graph-transport.ts";
 
 /** Whose profile is refused may have a name in the inbox, where its turn to be asked comes in time. */
 const orNamed = (status: string): readonly string[] => [status, "username_only"];
@@ -126,12 +127,15 @@ export const graphAnswers: Scenario = {
     const memory = readMemoryBytes(rig.daemon.pid);
     if (memory.peak > memoryBytesMax) broken.push(`Memory rose to ${Math.round(memory.peak / 1e6)} MB`);
     const compared = await people.compare();
+    await rig.daemon.stop();
+    const unreached = await breakTransport(rig, people);
     return {
       cycles: done,
       ...compared,
       notes: {
         "kinds of answers": names.length * 2,
         "redirects followed": redirectsFollowed,
+        "people behind broken names, certificates and handshakes": unreached,
         "slowest ack, ms": Math.round(people.slowestAckMs()),
         "memory at most, MB": Math.round(memory.peak / 1e6),
       },
