@@ -75,14 +75,15 @@ export async function lookUpCandidates(
   let again = start !== null;
   let [listedTo, listedAll] = [start, false];
   let listing: Promise<void> | null = null;
-  let underWay = 0;
+  // Of the run's limit so many are left at the start of a walk, and so many were listed since.
+  let [left, listed] = [limit === null ? Number.POSITIVE_INFINITY : limit - done(), 0];
   let size = sizes.first;
   let resumeAtMs = 0;
   let enough = false;
   const halted = () => halt.aborted || enough;
 
   const list = async (): Promise<void> => {
-    const room = limit === null ? pageSize : Math.min(pageSize, limit - done() - later.size - queue.length - underWay);
+    const room = Math.min(pageSize, left - listed);
     const found = room <= 0 ? [] : await candidates.listCandidates(account.id, ask, listedTo, room);
     const last = found.at(-1);
     if (last === undefined) {
@@ -92,6 +93,7 @@ export async function lookUpCandidates(
     listedTo = { lastMessageAtMs: last.lastMessageAtMs, id: last.id };
     const page = { left: found.length, last: listedTo };
     pages.push(page);
+    listed += found.length;
     for (const { id } of found) queue.push({ id, page });
   };
   const listMore = (): Promise<void> => {
@@ -117,31 +119,26 @@ export async function lookUpCandidates(
     }
   };
   const step = async (people: readonly Waiting[]): Promise<void> => {
-    underWay += people.length;
-    try {
-      const results = await enrich(
-        people.map(({ id }) => id),
-        { lane: "backfill", force: true, signal: never, run, readAccess },
-      );
-      const heldUp = people.filter(({ id }) => isHeldUp(results.get(id)));
-      const nowMs = clock.monotonicMs();
-      for (const { id } of heldUp) resumeAtMs = Math.max(resumeAtMs, nowMs + retryInMsOf(results.get(id)));
-      for (const one of people) {
-        const result = results.get(one.id);
-        if (isHeldUp(result)) continue;
-        if (result?.kind !== "later") later.delete(one.id);
-        else if (later.size < laterMax || later.has(one.id)) later.set(one.id, nowMs + result.retryInMs);
-        else again = true;
-        finish(one);
-      }
-      queue.unshift(...heldUp);
-      const granted = people.length - heldUp.length;
-      if (heldUp.length > 0) size = sizes.fit(granted);
-      else if (granted >= size) size = Math.min(size * 2, sizes.max);
-      if (await onResults(results)) enough = true;
-    } finally {
-      underWay -= people.length;
+    const results = await enrich(
+      people.map(({ id }) => id),
+      { lane: "backfill", force: true, signal: never, run, readAccess },
+    );
+    const heldUp = people.filter(({ id }) => isHeldUp(results.get(id)));
+    const nowMs = clock.monotonicMs();
+    for (const { id } of heldUp) resumeAtMs = Math.max(resumeAtMs, nowMs + retryInMsOf(results.get(id)));
+    for (const one of people) {
+      const result = results.get(one.id);
+      if (isHeldUp(result)) continue;
+      if (result?.kind !== "later") later.delete(one.id);
+      else if (later.size < laterMax || later.has(one.id)) later.set(one.id, nowMs + result.retryInMs);
+      else again = true;
+      finish(one);
     }
+    queue.unshift(...heldUp);
+    const granted = people.length - heldUp.length;
+    if (heldUp.length > 0) size = sizes.fit(granted);
+    else if (granted >= size) size = Math.min(size * 2, sizes.max);
+    if (await onResults(results)) enough = true;
   };
   const lane = async (): Promise<void> => {
     while (!halted()) {
@@ -169,9 +166,7 @@ export async function lookUpCandidates(
   };
 
   for (;;) {
-    do {
-      await runLanes();
-    } while (queue.length > 0 && !halted()); // a lane was at its end before another put people back
+    await runLanes(); // whoever puts people back goes on with them itself, so nobody is left over
     while (later.size > 0 && !halted()) {
       await pauseUntil(() => Math.max(resumeAtMs, Math.min(...later.values())));
       const due = [...later].filter(([, atMs]) => atMs <= clock.monotonicMs());
@@ -183,6 +178,7 @@ export async function lookUpCandidates(
     assert(queue.length === 0 && pages.length === 0, "a walk ends with nobody in hand");
     again = false;
     [listedTo, listedAll] = [null, false];
+    [left, listed] = [limit === null ? Number.POSITIVE_INFINITY : limit - done(), 0];
     onCursor(null);
   }
 }
