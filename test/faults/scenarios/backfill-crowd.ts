@@ -229,11 +229,12 @@ async function listUnfinished({ sql }: InboxCopy, ids: readonly string[], number
   return rows.map(({ id }) => id);
 }
 
-/** Statements that others have under way. */
+/** Statements that others have under way. One that waits for its client, which may stand still, has done nothing yet. */
 async function countActive({ sql }: InboxCopy): Promise<number> {
   const [row] = await sql<{ count: number }[]>`
     select count(*)::int as count from pg_stat_activity
-    where datname = current_database() and pid <> pg_backend_pid() and state = 'active'`;
+    where datname = current_database() and pid <> pg_backend_pid() and state = 'active'
+      and wait_event_type is distinct from 'Client'`;
   return row?.count ?? 0;
 }
 
