@@ -3,7 +3,6 @@
  * has, both sides in `participants`. Everybody in the world has a conversation; who writes while the box is open
  * moves to the front.
  */
-import { pickAt } from "./chance.ts";
 import { createConversationId, writeTime } from "./conversation-node.ts";
 import { type GraphField, parseFields } from "./graph-fields.ts";
 import { createReply, type GraphReply, requestErrors, unknownFieldError } from "./graph-reply.ts";
@@ -51,7 +50,7 @@ export function answerConversations(platform: Platform, state: AccountState, cal
   if (after && position === null) return platform.writeError(requestErrors.parameter, host);
 
   const { found, more } = listNewest(state, position, limit);
-  const people = found.map(({ index }) => pickAt(state.account.people, index));
+  const people = found.map(({ index }) => state.account.population.at(index));
   if (isTooMuch(platform, people)) return platform.writeError(requestErrors.tooMuchData, host);
   const data = people.map((person) => writeConversation(platform, state, person, fields));
   const last = found.at(-1);
@@ -131,10 +130,10 @@ function listNewest(state: AccountState, position: Position | null, limit: numbe
       found.push({ index, position: { phase: "wrote", at: atMs, index } });
     }
   }
-  const { people } = state.account;
+  const { count } = state.account.population;
   for (
     let index = position?.phase === "rest" ? position.at + 1 : 0;
-    index < people.length && found.length < wanted;
+    index < count && found.length < wanted;
     index += 1
   ) {
     if (!state.lastWroteMs.has(index)) found.push({ index, position: { phase: "rest", at: index, index } });

@@ -149,7 +149,7 @@ function createEvents(
 /** The account a person of the world belongs to. */
 function ownerIndex(accounts: readonly AccountState[], personId: string | undefined): number | undefined {
   if (personId === undefined) return undefined;
-  return accounts.find((state) => state.indexOfPerson.has(personId))?.index;
+  return accounts.find((state) => state.account.population.indexOf(personId) !== null)?.index;
 }
 
 /** Also ids that Graph knows nothing of: webhooks of strangers exist. */

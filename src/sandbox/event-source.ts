@@ -2,7 +2,7 @@
  * Who writes next, and what: people in the world's order, each with a plain message first; after that anything.
  * Remembers the last message of everybody, so that reactions, edits and replies are about something real.
  */
-import { type Chance, createChance, hashText, pickAt } from "./chance.ts";
+import { type Chance, createChance, hashText } from "./chance.ts";
 import type { AccountState, Platform } from "./platform.ts";
 import { buildEvent, inboundKinds, isOwnMessage, type SandboxEvent, type SandboxEventKind } from "./webhook-item.ts";
 import { phrases, replies } from "./wording.ts";
@@ -55,22 +55,22 @@ export function createEventSource(platform: Platform) {
 
   /** The next person of an account who has not been heard of; after the last, the first again. */
   const nextPerson = (state: AccountState): SandboxPerson | null => {
-    const { people } = state.account;
+    const { population } = state.account;
     const at = nextPeople[state.index] ?? 0;
     nextPeople[state.index] = at + 1;
-    return people[at % Math.max(1, people.length)] ?? null;
+    return population.count === 0 ? null : population.at(at % population.count);
   };
 
   /** An event of the stream: a newcomer's plain message, or anything from somebody who has written before. */
   const nextStreamed = (state: AccountState, timestampMs: number, newcomer: boolean): SandboxEvent | null => {
-    const { people } = state.account;
-    const met = Math.min(nextPeople[state.index] ?? 0, people.length);
-    const isNewcomer = met < people.length && (newcomer || met === 0 || chance.next() < newcomerShare);
+    const { population } = state.account;
+    const met = Math.min(nextPeople[state.index] ?? 0, population.count);
+    const isNewcomer = met < population.count && (newcomer || met === 0 || chance.next() < newcomerShare);
     if (isNewcomer || met === 0) {
       const person = nextPerson(state);
       return person && createEvent(state, person, "text", timestampMs);
     }
-    const person = pickAt(people, chance.below(met));
+    const person = population.at(chance.below(met));
     const kind = chance.next() < 0.5 ? "text" : chance.next() < 0.2 ? "echo" : chance.pick(inboundKinds);
     return createEvent(state, person, kind, timestampMs);
   };

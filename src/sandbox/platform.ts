@@ -4,7 +4,7 @@
  */
 import { createHmac } from "node:crypto";
 import type { Clock } from "../lib/clock.ts";
-import { hashText, pickAt } from "./chance.ts";
+import { hashText } from "./chance.ts";
 import { createDeliveredMessages, type DeliveredMessages } from "./delivered-messages.ts";
 import { createErrorWriter } from "./graph-reply.ts";
 import type { ThreadTwist } from "./inbox-twist.ts";
@@ -32,7 +32,6 @@ export const conversationsPerSecond = 2;
 export type AccountState = {
   readonly account: SandboxAccount;
   readonly index: number;
-  readonly indexOfPerson: ReadonlyMap<string, number>;
   readonly windows: Readonly<Record<Pool, SlidingWindow>>;
   readonly conversationPace: SlidingWindow;
   /** Who wrote since the box opened, and when (wall time); the last writer stands last. */
@@ -84,7 +83,7 @@ export function createPlatform(options: PlatformOptions) {
 
   /** When the last message of a thread came that the box was opened with. */
   const historyEndMs = (state: AccountState, personId: string): number =>
-    openedAtMs - ((state.indexOfPerson.get(personId) ?? 0) + 1) * conversationSpacingMs;
+    openedAtMs - ((state.account.population.indexOf(personId) ?? 0) + 1) * conversationSpacingMs;
 
   return {
     ...options,
@@ -114,8 +113,9 @@ export function createPlatform(options: PlatformOptions) {
     },
     /** A person of this account, of the world or chosen by hand; `null` for anybody else's. */
     findPerson: (state: AccountState, id: string): SandboxPerson | null => {
-      const at = state.indexOfPerson.get(id);
-      return at === undefined ? createHandPickedPerson(id) : pickAt(state.account.people, at);
+      const { population } = state.account;
+      const at = population.indexOf(id);
+      return at === null ? createHandPickedPerson(id) : population.at(at);
     },
     /** A person's trouble now: what a tester set, else the world's. */
     troubleOf: (person: SandboxPerson): SandboxTrouble | null => {
@@ -146,13 +146,13 @@ export function createPlatform(options: PlatformOptions) {
     },
     /** When a person last wrote, by what the box knows. */
     lastWroteMs: (state: AccountState, personId: string): number =>
-      state.lastWroteMs.get(state.indexOfPerson.get(personId) ?? 0) ?? historyEndMs(state, personId),
+      state.lastWroteMs.get(state.account.population.indexOf(personId) ?? 0) ?? historyEndMs(state, personId),
     historyEndMs,
     /** Notes that something happened in a thread, so that it moves to the front of the list. */
     noteEvent: (state: AccountState, personId: string, event: SandboxEvent): void => {
       if (event.personId === personId) state.delivered.note(event);
-      const at = state.indexOfPerson.get(personId);
-      if (at === undefined) return;
+      const at = state.account.population.indexOf(personId);
+      if (at === null) return;
       state.lastWroteMs.delete(at);
       state.lastWroteMs.set(at, event.timestampMs);
     },
@@ -163,7 +163,6 @@ function createAccountState(account: SandboxAccount, index: number, windowMs: nu
   return {
     account,
     index,
-    indexOfPerson: new Map(account.people.map((person, at) => [person.id, at])),
     windows: {
       profile: createSlidingWindow(windowMs),
       conversations: createSlidingWindow(windowMs),

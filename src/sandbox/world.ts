@@ -4,21 +4,13 @@
  */
 import { assert } from "../lib/assert.ts";
 import { createChance, hashText, mix } from "./chance.ts";
-import { personalTroubles, readHandPickedTrouble, type SandboxTrouble } from "./trouble.ts";
-import { firstNames, handleStems, lastNames } from "./wording.ts";
+import { createPopulation, type SandboxPerson, type SandboxPopulation } from "./population.ts";
+import { readHandPickedTrouble } from "./trouble.ts";
+import { firstNames, lastNames } from "./wording.ts";
 
+export type { SandboxPerson } from "./population.ts";
 export type { SandboxTrouble } from "./trouble.ts";
 export type SandboxLogin = "instagram" | "facebook";
-
-export type SandboxPerson = {
-  /** IGSID: 16 or 17 digits, scoped to the account. */
-  id: string;
-  username: string;
-  /** `null`: set none; Graph leaves the field out. */
-  name: string | null;
-  hasPicture: boolean;
-  trouble: SandboxTrouble | null;
-};
 
 export type SandboxAccount = {
   /** `17841…`, 17 digits: the id webhooks use in `entry.id`. */
@@ -29,17 +21,18 @@ export type SandboxAccount = {
   login: SandboxLogin;
   pageId: string | null;
   token: string;
-  people: readonly SandboxPerson[];
+  /** Its people one by one, without a list of them. */
+  population: SandboxPopulation;
+  /** All of them; made at the first look, and kept from then on. */
+  readonly people: readonly SandboxPerson[];
 };
 
 export type SandboxWorld = { seed: number; accounts: readonly SandboxAccount[] };
 
-/** Two accounts of so many people fill about a gigabyte; more is a mistake. */
+/** The box keeps nobody; but who looks at all of two accounts' people at once needs about a gigabyte. More is a mistake. */
 export const peopleMax = 2_000_000;
 /** Enough to see every reason in a demonstration, too little to look broken. */
 export const troubleShareDefault = 0.05;
-const namelessShare = 0.08;
-const picturelessShare = 0.12;
 const logins = ["instagram", "facebook"] as const;
 const base62 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -66,6 +59,8 @@ function createAccount(
   const chance = createChance(mix(options.seed, index + 1));
   const digits = (count: number) => Array.from({ length: count }, () => chance.below(10)).join("");
   const letters = (count: number) => Array.from({ length: count }, () => base62[chance.below(base62.length)]).join("");
+  const population = createPopulation({ ...options, account: index, accounts: logins.length });
+  let people: SandboxPerson[] | null = null;
   return {
     instagramId: `17841${digits(12)}`,
     appScopedId: `2${chance.below(10)}9${digits(14)}`,
@@ -73,27 +68,11 @@ function createAccount(
     login,
     pageId: login === "facebook" ? `1${digits(14)}` : null,
     token: login === "facebook" ? `EAA${letters(160)}` : `IGAA${letters(150)}`,
-    people: Array.from({ length: options.people }, (_, at) =>
-      createPerson(mix(options.seed, at * logins.length + index), at * logins.length + index, options),
-    ),
-  };
-}
-
-function createPerson(seed: number, serial: number, options: { seed: number; troubleShare: number }): SandboxPerson {
-  const chance = createChance(seed);
-  // An odd factor makes this one-to-one over 32 bits: ids are unique without a set of a million entries.
-  const unique = String((Math.imul(serial + 0x3c6ef372, 0x9e3779b1) + mix(options.seed, 0)) >>> 0).padStart(10, "0");
-  // 2…8 leads, so an id is neither an account (17841…) nor chosen by hand (999…). Half of them are beyond 2^53.
-  const lead = `${2 + chance.below(7)}${String(chance.below(1e6))
-    .padStart(chance.next() < 0.5 ? 5 : 6, "0")
-    .slice(-6)}`;
-  const name = `${chance.pick(firstNames)} ${chance.pick(lastNames)}${chance.next() < 0.15 ? " ✨" : ""}`;
-  return {
-    id: `${lead}${unique}`,
-    username: `${chance.pick(handleStems)}.${serial.toString(36)}`,
-    name: chance.next() < namelessShare ? null : name,
-    hasPicture: chance.next() >= picturelessShare,
-    trouble: chance.next() < options.troubleShare ? chance.pick(personalTroubles) : null,
+    population,
+    get people() {
+      people ??= Array.from({ length: population.count }, (_, at) => population.at(at));
+      return people;
+    },
   };
 }
 
