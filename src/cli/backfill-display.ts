@@ -1,7 +1,8 @@
-/** Three ways to tell how a backfill goes: a live bar, a line every few seconds, or NDJSON. */
+/** Three ways to tell how a backfill goes: a live bar, a line every few seconds, or NDJSON (`backfill-events.ts`). */
+import type { NamesTotals, RunPhase } from "../domain/run.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
-import type { BackfillProgress } from "../usecases/backfill.ts";
+import type { BackfillProgress, PersonDone } from "../usecases/backfill.ts";
 import type { Io } from "./io.ts";
 import { openLiveScreen } from "./live-screen.ts";
 import { createProgressRate } from "./progress-rate.ts";
@@ -9,27 +10,30 @@ import { type ProgressView, renderProgress, renderProgressSentence } from "./pro
 
 /** Without a terminal a line this often: enough to see that it lives, little enough to read. */
 export const lineEveryMs = 5_000;
-/** NDJSON progress at most this often; the end is always told. */
-export const eventEveryMs = 1_000;
 /** The rate and the countdown of the bar go on between two batches. */
 const tickMs = 250;
-/** A pause is told anew where it got longer by more than this: a countdown is no news. */
-const pauseNewsMs = 1_000;
-/** Version of the lines that `backfill --json` prints. */
-export const backfillLineVersion = 1;
 
 export type BackfillDisplay = Disposable & {
   readonly progress: (progress: BackfillProgress) => void;
+  readonly person: (person: PersonDone) => void;
   /** The first Ctrl-C has come. */
   readonly stopping: () => void;
 };
 
-/** What is shown. `done`: how many an earlier owner of the run has finished; they are no part of the rate. */
+/** What is shown. `done`, `names`: what an earlier owner of the run has finished; that is no part of the rate. */
 export type Shown = {
   readonly runId: string;
   readonly accountName: string;
+  readonly phase: RunPhase;
   readonly total: number;
   readonly done: number;
+  readonly names: NamesTotals;
+  /** Conversations that its inbox will list, as far as anybody knows before; null: nobody does. */
+  readonly inbox: number | null;
+  /** After the names come the profiles. */
+  readonly profilesFollow: boolean;
+  /** How long Instagram's limit makes the profiles of so many people last, in ms; null: no limit is known. */
+  readonly limitMs: (people: number) => number | null;
 };
 
 /** A bar at the bottom of the terminal. `connect` is handed the way for log lines to appear above it, then null. */
@@ -47,6 +51,7 @@ export function openLiveDisplay(
       view.note(progress);
       screen.redraw();
     },
+    person() {},
     stopping() {
       view.stop();
       screen.writeAbove(stoppingSentence);
@@ -63,75 +68,54 @@ export function openLiveDisplay(
 export function openLineDisplay(io: Pick<Io, "stderr" | "clock">, run: Shown, log: Pick<Log, "log">): BackfillDisplay {
   const view = createView(run, io.clock);
   const stopTicks = every(io.clock, lineEveryMs, () => {
-    const { done, total } = view.read();
-    log.log(renderProgressSentence(view.read()), "Backfill", { job: run.runId, done, total });
+    const { phase, done, total } = view.read();
+    log.log(renderProgressSentence(view.read()), "Backfill", { job: run.runId, phase, done, total });
   });
   return {
     progress: view.note,
+    person() {},
     stopping: () => io.stderr.write(stoppingSentence),
     [Symbol.dispose]: stopTicks,
   };
 }
 
-/** NDJSON on standard output: `start`, `progress`, `pause`; `printEnd()` of the command adds `end`. */
-export function openEventDisplay(io: Pick<Io, "stdout" | "stderr" | "clock">, run: Shown): BackfillDisplay {
-  const view = createView(run, io.clock);
-  let toldAtMs = Number.NEGATIVE_INFINITY;
-  let pauseEndsAtMs = 0;
-  return {
-    progress(progress) {
-      view.note(progress);
-      const nowMs = io.clock.monotonicMs();
-      const { runId } = run;
-      if (progress.pausedForMs === null) pauseEndsAtMs = 0;
-      else if (nowMs + progress.pausedForMs > pauseEndsAtMs + pauseNewsMs) {
-        pauseEndsAtMs = nowMs + progress.pausedForMs;
-        printEvent(io, "pause", { runId, pausedForMs: Math.round(progress.pausedForMs) });
-      }
-      if (nowMs - toldAtMs < eventEveryMs) return;
-      toldAtMs = nowMs;
-      const { phase, done, total, successful, errors, outcomes } = progress;
-      const { ratePerSecond, etaMs } = view.read();
-      printEvent(io, "progress", { runId, phase, done, total, successful, errors, outcomes, ratePerSecond, etaMs });
-    },
-    stopping: () => io.stderr.write(stoppingSentence),
-    [Symbol.dispose]() {},
-  };
-}
-
-/** Prints one NDJSON line on standard output. */
-export function printEvent(io: Pick<Io, "stdout">, event: string, fields: Readonly<Record<string, unknown>>): void {
-  io.stdout.write(`${JSON.stringify({ v: backfillLineVersion, event, ...fields })}\n`);
-}
-
-const stoppingSentence = "Finishing the batch in hand… (Ctrl-C again leaves at once)\n";
+export const stoppingSentence = "Finishing the batch in hand… (Ctrl-C again leaves at once)\n";
 
 /** What a display knows: the latest progress and how fast it came. */
-function createView({ accountName, total, done }: Shown, clock: Clock) {
-  const rate = createProgressRate(clock.monotonicMs(), done);
-  let latest: Pick<BackfillProgress, "done" | "total" | "outcomes" | "pausedForMs"> = {
-    done,
-    total,
-    outcomes: {},
-    pausedForMs: null,
-  };
+export function createView(run: Shown, clock: Clock) {
+  const { accountName, profilesFollow, inbox } = run;
+  type Seen = Pick<BackfillProgress, "phase" | "names" | "done" | "total" | "outcomes" | "pausedForMs">;
+  let latest: Seen = { ...run, outcomes: {}, pausedForMs: null };
+  let rate = createProgressRate(clock.monotonicMs(), countOf(latest));
   let stopping = false;
   return {
     note(progress: BackfillProgress): void {
+      const nowMs = clock.monotonicMs();
+      // Each phase counts something else. A list that starts anew takes its count back.
+      const anew = progress.phase !== latest.phase || countOf(progress) < countOf(latest);
+      if (anew) rate = createProgressRate(nowMs, countOf(progress));
       latest = progress;
-      rate.note(clock.monotonicMs(), progress);
+      rate.note(nowMs, { done: countOf(progress), pausedForMs: progress.pausedForMs });
     },
     stop(): void {
       stopping = true;
     },
     read(): ProgressView {
-      const { ratePerSecond, etaMs, pauseLeftMs } = rate.read(clock.monotonicMs(), latest.total);
+      const { phase, names, outcomes } = latest;
+      const done = countOf(latest);
+      const known = phase === "profiles" ? latest.total : inbox;
+      const total = known === null || known < done ? null : known;
+      const limitMs = phase === "profiles" ? run.limitMs : () => null;
+      const { ratePerSecond, etaMs, pauseLeftMs } = rate.read(clock.monotonicMs(), total, limitMs);
       const pausedForMs = latest.pausedForMs === null ? null : pauseLeftMs;
-      const { done, outcomes } = latest;
-      return { accountName, done, total: latest.total, ratePerSecond, etaMs, outcomes, pausedForMs, stopping };
+      const speed = { ratePerSecond, etaMs, pausedForMs, stopping };
+      return { accountName, phase, done, total, names, outcomes, profilesFollow, ...speed };
     },
   };
 }
+
+const countOf = ({ phase, done, names }: Pick<BackfillProgress, "phase" | "done" | "names">): number =>
+  phase === "names" ? names.listed : done;
 
 /** Calls `run` every `ms` until the returned function is called. */
 function every(clock: Pick<Clock, "after">, ms: number, run: () => void): () => void {

@@ -1,10 +1,10 @@
-import type { ReasonCode } from "../domain/profile.ts";
-import type { Run } from "../domain/run.ts";
+import { blockedReasons, type ReasonCode } from "../domain/profile.ts";
+import type { NamesTotals, Run } from "../domain/run.ts";
 import type { BackfillReport } from "../usecases/backfill.ts";
-import { printEvent } from "./backfill-display.ts";
+import { printEnd } from "./backfill-events.ts";
 import { wrap } from "./help-text.ts";
 import { type ExitCode, exitCodes, type Io } from "./io.ts";
-import { renderCount } from "./text-values.ts";
+import { renderCount, renderMany } from "./text-values.ts";
 
 /** What the operator can do, or expect, for each reason. The compiler refuses a reason without a row. */
 const nextSteps: Readonly<Record<ReasonCode, string>> = {
@@ -65,12 +65,25 @@ export function renderOutcomes({ outcomes }: Pick<BackfillReport, "outcomes">, c
     .join("");
 }
 
-/** The exit code: refused as a whole before interrupted, before some failed. */
-export function exitCodeOfReport(report: Pick<BackfillReport, "blockedReason" | "interrupted" | "errors">): ExitCode {
-  if (report.blockedReason !== null) return exitCodes.token;
-  if (report.interrupted) return exitCodes.interrupted;
-  return report.errors > 0 ? exitCodes.someFailed : exitCodes.done;
+/** What reading the inbox brought, in one line; wrapped to `columns`. Nothing where it was not read. */
+export function renderInbox({ calls, listed, named, imported }: NamesTotals, columns: number): string {
+  if (calls === 0) return "";
+  const created = imported === 0 ? "" : `, ${renderMany(imported, "conversation")} imported`;
+  const told = `${renderMany(named, "username")} of ${renderMany(listed, "conversation")}`;
+  return wrap(`Inbox: ${told}, in ${renderMany(calls, "call")}${created}.`, columns)
+    .map((line) => `${line}\n`)
+    .join("");
 }
+
+/** The exit code: refused as a whole before interrupted, before some failed. An inbox that cannot be read is no refusal. */
+export function exitCodeOfReport(report: Pick<BackfillReport, "blockedReason" | "interrupted" | "errors">): ExitCode {
+  const { blockedReason, interrupted, errors } = report;
+  if (blockedReason !== null) return isAccounts(blockedReason) ? exitCodes.token : exitCodes.someFailed;
+  if (interrupted) return exitCodes.interrupted;
+  return errors > 0 ? exitCodes.someFailed : exitCodes.done;
+}
+
+const isAccounts = (reason: string): boolean => blockedReasons.some((known) => known === reason);
 
 /** What a run's row says of its end, as its owner would report it. */
 export function reportOfRun(run: Run): BackfillReport {
@@ -85,23 +98,29 @@ export function reportOfRun(run: Run): BackfillReport {
 export const finalSentence = ({ runId, successful, done, errors, durationMs }: BackfillReport): string =>
   `Backfill job ${runId} completed: ${successful}/${done} successful, ${errors} errors, ${durationMs}ms`;
 
-/** The table by reason, and how to go on where something is left. The final sentence follows it. */
+/** The inbox, the table by reason, and how to go on where something is left. The final sentence follows it. */
 export function printReport(
   io: Pick<Io, "stdout" | "stderr">,
   report: BackfillReport,
   { ownId, asEvents, goOn }: { ownId: string; asEvents: boolean; goOn: string },
 ): void {
-  const exitCode = exitCodeOfReport(report);
-  if (asEvents) printEvent(io, "end", { ...report, accountId: ownId, exitCode });
-  else if (report.done > 0) io.stdout.write(renderOutcomes(report, io.stdout.columns()));
-  if (report.blockedReason !== null) {
-    const next = nextStepOf(report.blockedReason);
-    const why = report.blockedReason.replaceAll("_", " ");
-    io.stderr.write(`Instagram refused the account ${ownId} as a whole (${why})${next === null ? "" : `: ${next}`}.\n`);
-  } else if (report.interrupted) {
-    const how = report.state === "cancelled" ? "Cancelled" : "Stopped";
-    io.stderr.write(
-      `${how} after ${renderCount(report.done)} of ${renderCount(report.total)} people. To go on: ${goOn}\n`,
-    );
+  const { names, done, total, state, blockedReason, interrupted } = report;
+  if (asEvents) printEnd(io, { ...report, accountId: ownId, exitCode: exitCodeOfReport(report) });
+  else {
+    io.stdout.write(renderInbox(names, io.stdout.columns()));
+    if (done > 0) io.stdout.write(renderOutcomes(report, io.stdout.columns()));
+  }
+  if (blockedReason !== null) {
+    const next = nextStepOf(blockedReason);
+    const why = `(${blockedReason.replaceAll("_", " ")})${next === null ? "" : `: ${next}`}`;
+    const what = isAccounts(blockedReason)
+      ? `Instagram refused the account ${ownId} as a whole`
+      : `The inbox of ${ownId} could not be read`;
+    io.stderr.write(`${what} ${why}.\n`);
+  } else if (interrupted) {
+    const how = state === "cancelled" ? "Cancelled" : "Stopped";
+    const listed = `${renderMany(names.listed, "conversation")} of the inbox`;
+    const people = `${renderCount(done)} of ${renderCount(total)} people`;
+    io.stderr.write(`${how} after ${done === 0 && names.listed > 0 ? listed : people}. To go on: ${goOn}\n`);
   }
 }

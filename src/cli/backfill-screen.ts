@@ -5,15 +5,11 @@ import type { Run } from "../domain/run.ts";
 import type { Runtime } from "../runtime.ts";
 import { type BackfillProgress, type BackfillReport, backfill } from "../usecases/backfill.ts";
 import { followRun } from "../usecases/follow-run.ts";
-import {
-  type BackfillDisplay,
-  openEventDisplay,
-  openLineDisplay,
-  openLiveDisplay,
-  type Shown,
-} from "./backfill-display.ts";
+import { type BackfillDisplay, openLineDisplay, openLiveDisplay, type Shown } from "./backfill-display.ts";
+import { openEventDisplay } from "./backfill-events.ts";
 import { withoutPeople } from "./backfill-log.ts";
 import type { Io } from "./io.ts";
+import { watchLimit } from "./limit-watch.ts";
 import { openCommandLog } from "./log-output.ts";
 
 /** A live bar, a line every few seconds, or NDJSON. */
@@ -48,16 +44,23 @@ export function createLogs(io: Io, config: ReturnType<typeof readConfig>, mode: 
 const sweepEveryPeople = 2_500;
 
 type Screen = { readonly logs: Logs; readonly mode: Mode };
+type ToCount = Pick<Runtime, "candidates" | "budget" | "clock" | "config">;
 
 /** Works on the run with its display; the first signal stops it after what is in hand. */
 export async function workOn(
   io: Io,
-  runtime: Pick<Runtime, "accounts" | "candidates" | "runs" | "enrich" | "listNames" | "clock" | "log">,
+  runtime: Pick<Runtime, "accounts" | "runs" | "enrich" | "listNames" | "log"> & ToCount,
   { run, account, total }: { run: Run; account: Account; total: number },
-  { logs, mode }: Screen,
+  screen: Screen,
 ): Promise<BackfillReport> {
-  const shown = { runId: run.id, accountName: account.ownId, total: Math.max(total, run.done), done: run.done };
-  using display = openDisplay(io, shown, { logs, mode });
+  const inbox = await countInbox(runtime, run);
+  using limit = watchLimit(runtime, { accountId: run.accountId, windowMs: runtime.config.rateWindowMs });
+  const seen = { ...run, total: Math.max(total, run.done) };
+  using display = openDisplay(
+    io,
+    buildShown(seen, { accountName: account.ownId, inbox, limitMs: limit.limitMs }),
+    screen,
+  );
   using _stop = onStop(io.stopTaking, display.stopping);
   let sweptAt = 0;
   const onProgress = (progress: BackfillProgress) => {
@@ -67,20 +70,38 @@ export async function workOn(
     sweptAt = people;
     Bun.gc(true);
   };
-  return await backfill(runtime, { run, account }, { signal: io.stopTaking, onProgress });
+  const { person: onPerson } = display;
+  return await backfill(runtime, { run, account }, { signal: io.stopTaking, onProgress, onPerson });
 }
 
 /** Watches a run by its row with the same display; a signal ends the watching, not the run. */
 export async function watchRun(
   io: Io,
-  { runs, clock }: Pick<Runtime, "runs" | "clock">,
+  runtime: Pick<Runtime, "runs"> & ToCount,
   { run, accountName, untilFree }: { run: Run; accountName: string; untilFree: boolean },
   screen: Screen,
 ): Promise<Run | null> {
-  const { id, done } = run;
-  using display = openDisplay(io, { runId: id, accountName, total: run.total ?? done, done }, screen);
+  const inbox = await countInbox(runtime, run);
+  using limit = watchLimit(runtime, { accountId: run.accountId, windowMs: runtime.config.rateWindowMs });
+  const seen = { ...run, total: run.total ?? run.done };
+  using display = openDisplay(io, buildShown(seen, { accountName, inbox, limitMs: limit.limitMs }), screen);
   const onProgress = (now: Run) => display.progress({ ...now, total: Math.max(now.total ?? 0, now.done) });
-  return await followRun({ runs, clock }, { id, untilFree }, { signal: io.stopTaking, onProgress });
+  return await followRun(runtime, { id: run.id, untilFree }, { signal: io.stopTaking, onProgress });
+}
+
+/** How many conversations the account has here, for the bar of the names; null: that tells nothing of its inbox. */
+async function countInbox({ candidates }: Pick<Runtime, "candidates">, run: Run): Promise<number | null> {
+  if (run.phase !== "names" || run.options.importMissing) return null;
+  const everybody = { scope: "everybody", sinceMs: null, runNumber: null } as const;
+  const { total } = await candidates.countCandidates(run.accountId, everybody);
+  return total === 0 ? null : total;
+}
+
+function buildShown(
+  { id, phase, total, done, names, options }: Run & { total: number },
+  more: Pick<Shown, "accountName" | "inbox" | "limitMs">,
+): Shown {
+  return { runId: id, phase, total, done, names, profilesFollow: options.profiles, ...more };
 }
 
 function onStop(signal: AbortSignal, run: () => void): Disposable {

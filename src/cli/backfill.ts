@@ -6,7 +6,7 @@ import { openRuntime, type Runtime } from "../runtime.ts";
 import { forecast } from "../usecases/forecast.ts";
 import { enqueueRun, openRun } from "../usecases/open-run.ts";
 import { aliveWithinMs } from "../usecases/schedules.ts";
-import { printEvent } from "./backfill-display.ts";
+import { printEnd, printEvent, printStart, printWatching } from "./backfill-events.ts";
 import { holdFinalSentence, showsOrdinary } from "./backfill-log.ts";
 import { backfillArgs, readRunOptions, renderCommand } from "./backfill-options.ts";
 import { exitCodeOfReport, finalSentence, nextStepOf, printReport, reportOfRun } from "./backfill-report.ts";
@@ -16,7 +16,7 @@ import { findAccount } from "./find-account.ts";
 import { renderForecast } from "./forecast-text.ts";
 import { type ExitCode, exitCodes, type Io } from "./io.ts";
 import { createRunId } from "./run-id.ts";
-import { renderCount } from "./text-values.ts";
+import { renderCount, renderMany } from "./text-values.ts";
 
 /** `social-sync backfill` */
 export const backfillCommand = defineCliCommand({
@@ -39,15 +39,16 @@ export const backfillCommand = defineCliCommand({
     const account = findAccount(await runtime.accounts.listAccounts(), given["account-id"]);
     assertUsable(account, io.clock.nowMs());
     if (given["dry-run"]) {
-      const expected = await forecast(runtime, { account, options, windowMs: config.rateWindowMs });
+      const { rateWindowMs: windowMs, inboxSpacingMs } = config;
+      const expected = await forecast(runtime, { account, options, windowMs, inboxSpacingMs });
       if (mode === "events") printEvent(io, "forecast", { accountId: account.ownId, ...expected });
-      else if (expected.total > 0) io.stdout.write(renderForecast(expected));
-      return expected.total > 0 || mode === "events" ? exitCodes.done : reportNothing(io, account, mode);
+      else if (isEmpty(options, expected.total)) return reportNothing(io, { account, options }, mode);
+      else io.stdout.write(renderForecast(expected, options));
+      return exitCodes.done;
     }
     const open = await runtime.runs.getOpenRun(account.id, { folder: null, folderFree: false });
     const { total } = await runtime.candidates.countCandidates(account.id, { ...options, runNumber: null });
-    const wanted = options.importMissing || !options.profiles ? 1 : total;
-    if (wanted === 0 && open === null) return reportNothing(io, account, mode);
+    if (isEmpty(options, total) && open === null) return reportNothing(io, { account, options }, mode);
     if (given.detach) return await detach(io, runtime, { account, options }, mode);
     const screen = { logs, mode, ordinary: showsOrdinary(config.logLevel) };
     const exitCode = await backfillOrWatch(io, runtime, { account, options, total }, screen);
@@ -55,6 +56,10 @@ export const backfillCommand = defineCliCommand({
     return exitCode;
   },
 });
+
+/** Whether a run would bring nothing. An inbox is read for people whom nobody knows of yet, where that is what is wanted. */
+const isEmpty = ({ importMissing, profiles }: RunOptions, total: number): boolean =>
+  total === 0 && profiles && !importMissing;
 
 type Wish = { readonly account: Account; readonly options: RunOptions; readonly total: number };
 type Screen = { readonly logs: Logs; readonly mode: Mode; readonly ordinary: boolean };
@@ -117,9 +122,11 @@ async function work(
   { logs, mode, ordinary }: Screen,
 ): Promise<ExitCode> {
   const { ownId } = account;
-  if (mode === "events")
-    printEvent(io, "start", { runId: run.id, accountId: ownId, total, batchSize: options.batchSize, resumed });
-  else if (resumed) io.stderr.write(`Going on with run ${run.id}, which has done ${renderCount(run.done)} people.\n`);
+  if (mode === "events") {
+    const { id: runId, phase, names } = run;
+    const { batchSize } = options;
+    printStart(io, { runId, accountId: ownId, phase, total, names, batchSize, resumed, watching: false });
+  } else if (resumed) io.stderr.write(`Going on with run ${run.id}, which has done ${renderDone(run)}.\n`);
   const held = holdFinalSentence(logs.log, run.id);
   const report = await workOn(io, { ...runtime, log: held.log }, { run, account, total }, { logs, mode });
   logs.output.flush();
@@ -138,7 +145,7 @@ async function watchOther(
   { logs, mode }: Screen,
 ): Promise<ExitCode | null> {
   const accountId = account.ownId;
-  if (mode === "events") printEvent(io, "start", { runId: run.id, accountId, total: run.total, watching: true });
+  if (mode === "events") printWatching(io, run, accountId);
   else {
     const who = run.owner === null ? "waits for a daemon" : `is under way at ${run.owner}`;
     io.stderr.write(`Run ${run.id} of ${accountId} ${who}: watching it. Ctrl-C ends the watching, not the run.\n`);
@@ -169,12 +176,21 @@ function assertUsable({ ownId, state, stateReason, stateUntilMs }: Account, nowM
   throw new SyncError("token_refused", `Cannot look anybody up for ${ownId}: Instagram refuses it (${why}); ${next}`);
 }
 
-function reportNothing(io: Io, account: Account, mode: Mode): ExitCode {
+function reportNothing(io: Io, { account, options }: Pick<Wish, "account" | "options">, mode: Mode): ExitCode {
+  const accountId = account.ownId;
   if (mode === "events") {
-    const nothing = { accountId: account.ownId, total: 0 };
-    printEvent(io, "start", { runId: null, ...nothing });
-    printEvent(io, "end", { runId: null, ...nothing, done: 0, successful: 0, errors: 0, exitCode: exitCodes.done });
+    const names = { calls: 0, listed: 0, named: 0, imported: 0 };
+    const nothing = { runId: null, accountId, total: 0, names };
+    const { batchSize } = options;
+    printStart(io, { ...nothing, phase: firstPhase(options), batchSize, resumed: false, watching: false });
+    const counted = { done: 0, successful: 0, errors: 0, outcomes: {}, durationMs: 0 };
+    const end = { state: "completed", interrupted: false, blockedReason: null, exitCode: exitCodes.done } as const;
+    printEnd(io, { ...nothing, ...counted, ...end });
   }
-  io.stderr.write(`Nothing to do: everybody who wrote to ${account.ownId} has a profile or a reason why not.\n`);
+  io.stderr.write(`Nothing to do: everybody who wrote to ${accountId} has a profile or a reason why not.\n`);
   return exitCodes.done;
 }
+
+/** How far a run has come, in words. */
+const renderDone = ({ phase, done, names }: Run): string =>
+  phase === "names" ? `${renderMany(names.listed, "conversation")} of the inbox` : `${renderCount(done)} people`;

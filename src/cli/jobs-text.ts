@@ -10,11 +10,12 @@ export const runsShownMax = 50;
 
 /** A run as one NDJSON value. */
 export function buildJobJson(run: Run, accounts: readonly Account[]): Record<string, unknown> {
-  const { id, phase, owner, detached, options, total, done, successful, errors, outcomes, blockedReason } = run;
+  const { id, phase, owner, detached, options, total, done, successful, errors, outcomes, names, blockedReason } = run;
   const accountId = nameOf(run, accounts);
-  const counted = { total, done, successful, errors, outcomes, blockedReason };
+  const counted = { total, done, successful, errors, outcomes, names, blockedReason };
   const times = { startedAt: isoOf(run.startedAtMs), endedAt: isoOf(run.endedAtMs), pausedForMs: run.pausedForMs };
-  const asked = { batchSize: options.batchSize, scope: options.scope, limit: options.limit, since: options.since };
+  const { batchSize, scope, limit, since, bulk, profiles, importMissing } = options;
+  const asked = { batchSize, scope, limit, since, bulk, profiles, importMissing };
   return { v: jobLineVersion, id, accountId, state: stateOf(run), phase, owner, detached, asked, ...counted, ...times };
 }
 
@@ -24,12 +25,14 @@ export function renderJobs(runs: readonly Run[], accounts: readonly Account[], n
     run.id,
     nameOf(run, accounts),
     stateOf(run),
+    run.state === "completed" ? "" : run.phase,
+    run.names.calls === 0 ? "" : renderCount(run.names.named),
     `${renderCount(run.done)}/${run.total === null ? "?" : renderCount(run.total)}`,
     run.errors === 0 ? "" : renderCount(run.errors),
     `${renderDuration(Math.max(0, nowMs - run.startedAtMs))} ago`,
     run.owner ?? "",
   ]);
-  return renderTable(["JOB", "ACCOUNT", "STATE", "DONE", "ERRORS", "STARTED", "AT"], rows);
+  return renderTable(["JOB", "ACCOUNT", "STATE", "PHASE", "NAMES", "DONE", "ERRORS", "STARTED", "AT"], rows);
 }
 
 /** A run whose owner has died is nobody's, whatever it said last. */

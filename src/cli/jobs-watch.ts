@@ -1,7 +1,7 @@
 import { readConfig } from "../config.ts";
 import { hasEnded } from "../domain/run.ts";
 import { openRuntime } from "../runtime.ts";
-import { printEvent } from "./backfill-display.ts";
+import { printWatching } from "./backfill-events.ts";
 import { renderCommand } from "./backfill-options.ts";
 import { exitCodeOfReport, finalSentence, printReport, reportOfRun } from "./backfill-report.ts";
 import { createLogs, modeOf, watchRun } from "./backfill-screen.ts";
@@ -30,8 +30,7 @@ export const jobsWatchCommand = defineCliCommand({
     await using runtime = await openRuntime(config, { clock: io.clock, log: logs.log, role: "command" });
     const run = await findRun(runtime.runs, id);
     const ownId = nameOf(run, await runtime.accounts.listAccounts());
-    const { total, state } = run;
-    if (json) printEvent(io, "start", { runId: run.id, accountId: ownId, total, state, watching: true });
+    if (json) printWatching(io, run, ownId);
     const last = await watchRun(io, runtime, { run, accountName: ownId, untilFree: false }, { logs, mode });
     output.flush();
     if (last === null || !hasEnded(last)) {

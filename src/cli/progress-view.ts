@@ -1,15 +1,23 @@
 /** How a backfill looks while it runs: state and columns in, lines out. Pure; `live-screen.ts` puts them up. */
+import type { NamesTotals, RunPhase } from "../domain/run.ts";
 import { paint } from "./terminal-style.ts";
-import { cutText, plainText, renderCount, renderDuration, widthOf } from "./text-values.ts";
+import { cutText, plainText, renderCount, renderDuration, renderMany, widthOf } from "./text-values.ts";
 
 export type ProgressView = {
   readonly accountName: string;
+  readonly phase: RunPhase;
+  /** Of the phase: people whose lookup has ended, or conversations that the inbox has listed. */
   readonly done: number;
-  readonly total: number;
+  /** null: nobody knows how many there are. */
+  readonly total: number | null;
   /** null while too little has happened to tell. */
   readonly ratePerSecond: number | null;
+  /** To the end of the phase. */
   readonly etaMs: number | null;
   readonly outcomes: Readonly<Record<string, number>>;
+  readonly names: NamesTotals;
+  /** After the names come the profiles. */
+  readonly profilesFollow: boolean;
   /** How long Instagram's limit still holds everything up; null while working. */
   readonly pausedForMs: number | null;
   /** The first Ctrl-C has come: only what is in hand is finished. */
@@ -22,6 +30,8 @@ export type ViewStyle = { readonly columns: number; readonly unicode: boolean; r
 const barColumnsMax = 40;
 /** A bar shorter than this tells nothing: the numbers say it better. */
 const barColumnsMin = 5;
+/** The part of a bar without an end that moves along it. */
+const movingShare = 0.2;
 /** The name may take at most this part of the first line. */
 const nameShare = 0.3;
 /** A narrower terminal gets lines of this width: there is nothing left to leave out. */
@@ -42,7 +52,8 @@ export function renderProgress(view: ProgressView, style: ViewStyle): string[] {
 /** How far it is, in one line of plain text, for a log. */
 export function renderProgressSentence(view: ProgressView): string {
   const { between } = signs.ascii;
-  return `${view.accountName}: ${renderNumbers(view)}${between}${listDetails(view).join(between)}`.replace(/, $/, "");
+  const parts = [`${view.accountName}: ${view.phase} ${renderNumbers(view)}`, ...listDetails(view)];
+  return parts.join(between);
 }
 
 function renderBar(view: ProgressView, columns: number, style: ViewStyle): string {
@@ -50,13 +61,31 @@ function renderBar(view: ProgressView, columns: number, style: ViewStyle): strin
   const color = paint(style.colors);
   const numbers = renderNumbers(view);
   const name = cutText(asciiWhere(!style.unicode, view.accountName), Math.floor(columns * nameShare), cut);
-  const room = Math.min(barColumnsMax, columns - widthOf(name) - numbers.length - 2);
-  if (room < barColumnsMin) return cutText(`${name} ${numbers}`, columns, cut);
-  const filled = view.total === 0 ? room : Math.floor((view.done / view.total) * room);
-  return `${name} ${color("green", full.repeat(filled))}${color("gray", rest.repeat(room - filled))} ${numbers}`;
+  const long = `${name} ${view.phase}`;
+  // What is counted in the names' phase are no people of the run, so there the word stays.
+  for (const title of view.phase === "names" ? [long] : [long, name]) {
+    const room = Math.min(barColumnsMax, columns - widthOf(title) - numbers.length - 2);
+    if (room < barColumnsMin) continue;
+    const { before, filled } = fillBar(view, room);
+    const after = rest.repeat(room - before - filled);
+    const bar = `${color("gray", rest.repeat(before))}${color("green", full.repeat(filled))}${color("gray", after)}`;
+    return `${title} ${bar} ${numbers}`;
+  }
+  const fits = widthOf(long) + 1 + numbers.length <= columns;
+  return cutText(`${fits ? long : name} ${numbers}`, columns, cut);
+}
+
+/** The filled part of a bar of `room` columns. Where nobody knows the end, a piece of it goes to and fro with the calls. */
+function fillBar({ done, total, names }: ProgressView, room: number): { before: number; filled: number } {
+  if (total !== null) return { before: 0, filled: total === 0 ? room : Math.floor((done / total) * room) };
+  const filled = Math.max(1, Math.floor(room * movingShare));
+  const way = room - filled;
+  const step = names.calls % (2 * way);
+  return { before: step <= way ? step : 2 * way - step, filled };
 }
 
 function renderNumbers({ done, total }: ProgressView): string {
+  if (total === null) return `${renderCount(done)} listed`;
   const percent = total === 0 ? 100 : Math.floor((done / total) * 100);
   return `${renderCount(done)}/${renderCount(total)} ${percent}%`;
 }
@@ -75,16 +104,32 @@ function renderDetails(view: ProgressView, columns: number, style: ViewStyle): s
 }
 
 /** The most urgent first: what does not fit is left out from the end. */
-function listDetails({ ratePerSecond, etaMs, outcomes, pausedForMs, stopping }: ProgressView): string[] {
+function listDetails(view: ProgressView): string[] {
+  const { phase, ratePerSecond, etaMs, names, profilesFollow, pausedForMs, stopping } = view;
   const head: string[] = [];
   if (stopping) head.push("finishing the batch in hand");
   else if (pausedForMs !== null) head.push(`waiting for Instagram: ${renderDuration(pausedForMs)}`);
   else if (ratePerSecond !== null) head.push(renderRate(ratePerSecond));
-  if (etaMs !== null && !stopping) head.push(`ETA ${renderDuration(etaMs)}`);
-  const counted = Object.entries(outcomes)
+  if (etaMs !== null && !stopping)
+    head.push(
+      phase === "names" && profilesFollow ? `profiles in ${renderDuration(etaMs)}` : `ETA ${renderDuration(etaMs)}`,
+    );
+  return [...head, ...(phase === "names" ? listNames(names) : listOutcomes(view))];
+}
+
+function listOutcomes({ outcomes }: Pick<ProgressView, "outcomes">): string[] {
+  return Object.entries(outcomes)
     .sort(([, left], [, right]) => right - left)
     .map(([name, count]) => `${renderCount(count)} ${plainText(name).replaceAll("_", " ")}`);
-  return [...head, ...counted];
+}
+
+/** What reading the inbox has come to, in short. */
+export function listNames({ calls, named, imported }: NamesTotals): string[] {
+  return [
+    renderMany(named, "username"),
+    ...(imported === 0 ? [] : [`${renderCount(imported)} imported`]),
+    renderMany(calls, "call"),
+  ];
 }
 
 function renderRate(perSecond: number): string {

@@ -29,6 +29,11 @@ export function renderCount(count: number): string {
   return count.toString().replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
+/** `1 call`, `2,500 calls` */
+export function renderMany(count: number, noun: string): string {
+  return `${renderCount(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 /** A duration in its two largest units: `45 s`, `3 min 5 s`, `2 h 10 min`, `9 d`. */
 export function renderDuration(ms: number): string {
   const seconds = Math.ceil(ms / secondMs);

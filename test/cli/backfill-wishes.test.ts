@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type CliWorld, openCliWorld, refusal, shopId } from "./cli-world.ts";
-import { linesOf, runCli, startCli } from "./run-cli.ts";
+import { linesOf, runCli } from "./run-cli.ts";
 
 setDefaultTimeout(60_000);
 
@@ -15,8 +15,6 @@ describe("backfill", () => {
     await world.empty();
     await world.addShop("--account-id", "shop");
     asked.length = 0;
-    world.graph.calls = 0;
-    world.graph.latencyMs = 0;
     world.graph.answer = (id) => {
       if (/^\d+$/.test(id)) asked.push(id);
       return null;
@@ -56,7 +54,7 @@ describe("backfill", () => {
     expect(plain).toEqual({
       exitCode: 0,
       stdout:
-        "  65  pending\n   5  server error\n70 people: 70 profile calls; no limit of Instagram's is known yet: as long as Instagram takes to answer.\n",
+        "  65  pending\n   5  server error\n70 people: about 2 list calls, 70 profile calls; about a minute for the list, the profiles as long as Instagram takes to answer, since no limit of its is known yet.\n",
       stderr: "",
     });
     const env = { ...world.env, SOCIAL_SYNC_RATE_PER_HOUR: "20" };
@@ -64,21 +62,34 @@ describe("backfill", () => {
       env,
     });
     expect(limited.stdout).toEndWith(
-      "40 people (of 100, by --limit): 40 profile calls; about 120 minutes at a budget of 20 calls in 1 h.\n",
+      "40 people (of 100, by --limit): about 2 list calls, 40 profile calls; about 120 minutes at a budget of 20 calls in 1 h.\n",
     );
     const json = await runCli(["backfill", "--account-id", "shop", "--dry-run", "--json", "--retry-failed"], { env });
     expect(JSON.parse(json.stdout)).toMatchObject({
       ...{ v: 1, event: "forecast", accountId: "shop", total: 80, allowance: 20, windowMs: 3_600_000 },
-      ...{ byReason: { pending: 65, gone: 10, server_error: 5 }, calls: { profile: 80 }, requests: { profile: 80 } },
+      ...{ byReason: { pending: 65, gone: 10, server_error: 5 }, conversations: 100 },
+      ...{ calls: { list: 2, profile: 80 }, requests: { list: 2, profile: 80 } },
+      ...{ lastsMs: { list: 600, profile: expect.any(Number) }, durationMs: expect.any(Number) },
     });
+    expect((await run("--dry-run", "--names-only")).stdout).toBe(
+      "Names of 100 conversations: about 2 list calls; about a minute.\n",
+    );
+    expect((await run("--dry-run", "--import")).stdout).toContain(
+      "70 people: about 2 list calls, one for each conversation that only Instagram knows, 70 profile calls; ",
+    );
+    expect((await run("--dry-run", "--no-bulk", "--limit", "1")).stdout).toEndWith(
+      "1 person (of 70, by --limit): 1 profile call; as long as Instagram takes to answer, since no limit of its is known yet.\n",
+    );
     expect(await tables()).toEqual(before);
-    expect(world.graph.calls).toBe(0);
+    expect([world.graph.calls, world.graph.listCalls]).toEqual([0, 0]);
   });
 
   test("--dry-run of a page account counts fifty people a request", async () => {
     await world.fill(120);
     await query(`update accounts set login = 'facebook', page_id = '1' where id = '${shopId}'`);
-    expect((await run("--dry-run")).stdout).toContain("120 people: 120 profile calls in 3 requests;");
+    expect((await run("--dry-run")).stdout).toContain(
+      "120 people: about 3 list calls, 120 profile calls in 3 requests;",
+    );
   });
 
   test.each([
@@ -130,28 +141,6 @@ describe("backfill", () => {
     };
     const { exitCode } = await run();
     expect([exitCode, asked.length]).toEqual([0, 3]);
-  });
-
-  test("exits as it ends: 0 done, 1 usage, 2 some failed, 3 interrupted, 4 token, 5 storage", async () => {
-    await world.fill(40);
-    const env = { ...world.env, DATABASE_URL: "postgres://nobody@127.0.0.1:1/none" };
-    const code = async (...more: string[]) => (await run(...more)).exitCode;
-    expect((await runCli(["backfill", "--account-id", "shop"], { env })).exitCode).toBe(5);
-    expect(await code("--limit", "0")).toBe(1);
-    expect((await world.run("backfill", "--account-id", "sjop")).stderr).toContain("did you mean shop?");
-    expect(await code("--limit", "5")).toBe(0);
-    world.graph.answer = () => refusal(230);
-    expect(await code("--limit", "5")).toBe(2);
-    world.graph.answer = () => null;
-    world.graph.latencyMs = 200;
-    const calls = world.graph.calls;
-    const stopped = startCli(["backfill", "--account-id", "shop", "--batch-size", "1"], { env: world.env });
-    while (world.graph.calls === calls) await Bun.sleep(10);
-    stopped.kill("SIGINT");
-    expect(await stopped.exited).toBe(3);
-    world.graph.latencyMs = 0;
-    world.graph.answer = () => refusal(190, 401);
-    expect(await code()).toBe(4);
   });
 
   test("what is asked for differently is another run, and says that the old one is given up", async () => {

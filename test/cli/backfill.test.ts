@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { type CliWorld, openCliWorld, refusal, shopToken } from "./cli-world.ts";
+import { type CliWorld, openCliWorld, refusal, shopId, shopToken } from "./cli-world.ts";
 import { linesOf, runCli, startCli } from "./run-cli.ts";
 
 setDefaultTimeout(60_000);
@@ -13,9 +13,6 @@ describe("backfill", () => {
   beforeEach(async () => {
     await world.empty();
     await world.addShop("--account-id", "shop", "--username", "shop.official");
-    world.graph.latencyMs = 0;
-    world.graph.calls = 0;
-    world.graph.answer = () => null;
   });
 
   test("says so and exits 0 where nothing is to do", async () => {
@@ -48,7 +45,7 @@ describe("backfill", () => {
     expect({ exitCode, stdout }).toEqual({
       exitCode: 2,
       stdout:
-        "  36  no picture: named; Instagram has no picture of them\n   4  no consent: they appear when the person writes again\n",
+        "Inbox: 0 usernames of 0 conversations, in 1 call.\n  36  no picture: named; Instagram has no picture of them\n   4  no consent: they appear when the person writes again\n",
     });
   });
 
@@ -69,6 +66,80 @@ describe("backfill", () => {
     expect(events[0].runId).toMatch(/^\d{8}-\d{6}-[a-z2-9]{4}$/);
     expect(events[1]).toMatchObject({ event: "progress", total: 40 });
     expect(events.at(-1)).toMatchObject({ event: "end", done: 40, successful: 40, errors: 0, exitCode: 0 });
+  });
+
+  test("reads the inbox first, says what it told, and tells each phase and person as events", async () => {
+    await world.fill(120);
+    world.graph.inboxSize = 130;
+    const env = { ...world.env, SOCIAL_SYNC_INBOX_SPACING_MS: "0" };
+    const run = (...more: string[]) => runCli(["backfill", "--account-id", "shop", ...more], { env });
+    const names = { calls: 3, listed: 130, named: 130, imported: 0 };
+    const { exitCode, stdout } = await run("--json");
+    const events = linesOf(stdout).map((line) => JSON.parse(line));
+    expect(exitCode).toBe(0);
+    expect(events[0]).toMatchObject({ event: "start", phase: "names", total: 120, watching: false });
+    expect(events.at(-2)).toMatchObject({ event: "progress", phase: "profiles", done: 120, total: 120, names });
+    expect(events.at(-1)).toMatchObject({ event: "end", state: "completed", done: 120, names, exitCode: 0 });
+    const people = events.filter(({ event }) => event === "person");
+    expect(new Set(people.map(({ conversationId }) => conversationId)).size).toBe(120);
+    const person = people.find(({ participantId }) => participantId === "900000000000007");
+    const { runId } = events[0];
+    expect(person).toEqual({
+      ...{
+        v: 1,
+        event: "person",
+        runId,
+        conversationId: `${shopId}_900000000000007`,
+        participantId: "900000000000007",
+      },
+      ...{ outcome: "no_picture", username: "user.900000000000007", name: "Person 900000000000007" },
+    });
+    const again = await run("--names-only");
+    expect(again.exitCode).toBe(0);
+    expect(again.stdout).toMatch(/^Inbox: \d+ usernames of \d+ conversations, in \d calls?\.\n$/);
+    expect(linesOf(again.stderr).at(-1)).toMatch(/Backfill job \S+ completed: 0\/0 successful, 0 errors, \d+ms/);
+  });
+
+  test("--import says how many conversations it created; a second run of it none", async () => {
+    world.graph.inboxSize = 3;
+    const env = { ...world.env, SOCIAL_SYNC_INBOX_SPACING_MS: "0" };
+    world.graph.answer = (id) => (id.startsWith("thread-") ? Response.json({ id, messages: { data: [] } }) : null);
+    const run = () => runCli(["backfill", "--account-id", "shop", "--import"], { env });
+    expect((await run()).stdout).toContain(
+      "Inbox: 3 usernames of 3 conversations, in 4 calls, 3 conversations imported.",
+    );
+    expect((await run()).stdout).toMatch(/^Inbox: 3 usernames of 3 conversations, in 1 call\.\n/);
+  });
+
+  test("an inbox that cannot be read keeps nobody from their profile; --names-only then exits 2 with the reason", async () => {
+    await world.fill(3);
+    world.graph.answerList = () => refusal(100);
+    expect((await world.run("backfill", "--account-id", "shop")).exitCode).toBe(0);
+    const { exitCode, stderr } = await world.run("backfill", "--account-id", "shop", "--names-only");
+    expect(exitCode).toBe(2);
+    expect(stderr).toMatch(/^The inbox of shop could not be read \([a-z ]+\): /m);
+    expect(stderr).not.toContain("Instagram refused the account");
+  });
+
+  test("stopped while it reads the inbox, it says how far it came, and goes on from there", async () => {
+    await world.fill(200);
+    world.graph.inboxSize = 200;
+    const gate = Promise.withResolvers<null>();
+    world.graph.answerList = (call) => (call < 3 ? null : gate.promise);
+    const child = startCli(["backfill", "--account-id", "shop", "--names-only"], { env: world.env });
+    while (world.graph.listCalls < 3) await Bun.sleep(10);
+    child.kill("SIGTERM");
+    const stderr = await child.stderr.text();
+    gate.resolve(null);
+    expect(await child.exited).toBe(3);
+    expect(linesOf(stderr).at(-1)).toBe(
+      "Stopped after 100 conversations of the inbox. To go on: social-sync backfill --account-id shop --names-only",
+    );
+    world.graph.answerList = () => null;
+    const next = await world.run("backfill", "--account-id", "shop", "--names-only");
+    expect(next.stderr).toMatch(/Going on with run \S+, which has done 100 conversations of the inbox\.\n/);
+    expect(next.stdout).toBe("Inbox: 200 usernames of 200 conversations, in 5 calls.\n");
+    expect(next.exitCode).toBe(0);
   });
 
   test("a pause of Instagram's is told once as an event", async () => {

@@ -15,8 +15,12 @@ function openLoopbackGraph() {
   const state = {
     latencyMs: 0,
     calls: 0,
-    /** Calls of the inbox, which is empty here. */
+    /** Calls of the inbox. */
     listCalls: 0,
+    /** Conversations in it: with the first of those whom `fill()` makes. */
+    inboxSize: 0,
+    /** What the list answers instead. */
+    answerList: (_call: number): Response | Promise<Response | null> | null => null,
     selfId: shopId,
     answer: (_: string): Response | null => null,
   };
@@ -31,7 +35,7 @@ function openLoopbackGraph() {
       }
       if (id === "conversations") {
         state.listCalls += 1;
-        return Response.json({ data: [] });
+        return (await state.answerList(state.listCalls)) ?? listInbox(new URL(request.url), state.inboxSize);
       }
       state.calls += 1;
       if (state.latencyMs > 0) await Bun.sleep(state.latencyMs);
@@ -41,6 +45,24 @@ function openLoopbackGraph() {
   return Object.assign(state, {
     url: `http://127.0.0.1:${server.port}`,
     [Symbol.asyncDispose]: () => server.stop(true),
+  });
+}
+
+/** A page of the inbox, newest first; both sides stand in each thread. */
+function listInbox({ searchParams }: URL, size: number): Response {
+  const [from, limit] = [Number(searchParams.get("after") ?? "0"), Number(searchParams.get("limit") ?? "25")];
+  const until = searchParams.has("user_id") ? 0 : Math.min(size, from + limit);
+  const data = Array.from({ length: Math.max(0, until - from) }, (_, place) => {
+    const id = `${900_000_000_000_001 + from + place}`;
+    const people = [
+      { id: shopId, username: "shop.official" },
+      { id, username: `user.${id}` },
+    ];
+    return { id: `thread-${id}`, updated_time: new Date().toISOString(), participants: { data: people } };
+  });
+  return Response.json({
+    data,
+    ...(until < size && until > from ? { paging: { cursors: { after: `${until}` }, next: "https://x/" } } : {}),
   });
 }
 
@@ -87,7 +109,13 @@ export async function openCliWorld() {
         [],
         "fill the conversations",
       ),
-    empty: () => repositories.empty(),
+    /** Empties the tables, and makes the Graph what it was. */
+    empty: async () => {
+      Object.assign(graph, { latencyMs: 0, calls: 0, listCalls: 0, inboxSize: 0 });
+      graph.answer = () => null;
+      graph.answerList = () => null;
+      await repositories.empty();
+    },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -15,9 +15,6 @@ describe("jobs", () => {
   beforeEach(async () => {
     await world.empty();
     await world.addShop("--account-id", "shop");
-    world.graph.latencyMs = 0;
-    world.graph.calls = 0;
-    world.graph.answer = () => null;
   });
 
   const elsewhere = (name: string) => ({ ...world.env, SOCIAL_SYNC_DATA_DIR: join(world.folder, name) });
@@ -30,6 +27,7 @@ describe("jobs", () => {
 
   test("a detached run waits for a daemon, says so, and is worked on by the first that starts", async () => {
     await world.fill(60);
+    world.graph.inboxSize = 70;
     world.graph.answer = (id) => (id.endsWith("7") ? refusal(230) : null);
     const { exitCode, stdout, stderr } = await detach();
     const id = stdout.trim();
@@ -41,25 +39,33 @@ describe("jobs", () => {
     ]);
     expect((await detach()).stdout.trim()).toBe(id);
     expect(await jobs()).toMatchObject([
-      { kind: "backfill", id, accountId: "shop", state: "queued", done: 0, detached: true },
+      {
+        ...{ kind: "backfill", id, accountId: "shop", state: "queued", phase: "names", done: 0, detached: true },
+        ...{ names: { calls: 0, listed: 0, named: 0, imported: 0 } },
+        asked: { bulk: true, profiles: true, importMissing: false },
+      },
       { kind: "lookups", due: 0, later: 0, underWay: 0, daemons: 0 },
     ]);
     const watching = startCli(["jobs", "watch", id, "--exit-status"], { env: elsewhere("watcher") });
     const plain = startCli(["jobs", "watch", id, "--json"], { env: elsewhere("watcher") });
     await using _daemon = await startDaemon([], daemonEnv("daemon"));
     expect(await watching.exited).toBe(2);
-    expect(await watching.stdout.text()).toContain("54  no picture");
+    expect(await watching.stdout.text()).toStartWith(
+      "Inbox: 70 usernames of 70 conversations, in 2 calls.\n  54  no picture",
+    );
     expect(await watching.stderr.text()).toMatch(
       new RegExp(`Backfill job ${id} completed: 54/60 successful, 6 errors`),
     );
     expect(await plain.exited).toBe(0); // how it ended is asked for with --exit-status alone
     const events = linesOf(await plain.stdout.text()).map((line) => JSON.parse(line));
     expect([events[0].event, events.at(-1).event]).toEqual(["start", "end"]);
-    expect(events.at(-1)).toMatchObject({ runId: id, done: 60, errors: 6, exitCode: 2, state: "completed" });
-    expect(await jobs()).toMatchObject([{ id, state: "completed", done: 60 }, { daemons: 1 }]);
+    const names = { calls: 2, listed: 70, named: 70, imported: 0 };
+    expect(events[0]).toMatchObject({ runId: id, phase: "names", watching: true });
+    expect(events.at(-1)).toMatchObject({ runId: id, done: 60, errors: 6, exitCode: 2, state: "completed", names });
+    expect(await jobs()).toMatchObject([{ id, state: "completed", done: 60, names }, { daemons: 1 }]);
     const table = (await world.run("jobs", "list")).stdout;
-    expect(table).toMatch(/^JOB +ACCOUNT +STATE +DONE +ERRORS +STARTED\n/);
-    expect(table).toMatch(new RegExp(`^${id} +shop +completed +60/60 +6 +\\d+ s ago$`, "m"));
+    expect(table).toMatch(/^JOB +ACCOUNT +STATE +NAMES +DONE +ERRORS +STARTED\n/);
+    expect(table).toMatch(new RegExp(`^${id} +shop +completed +70 +60/60 +6 +\\d+ s ago$`, "m"));
     expect(table).toEndWith("Lookups: 0 due, 0 under way, 0 later; daemons running: 1\n");
   });
 
@@ -173,6 +179,32 @@ describe("jobs", () => {
     const refused = await world.run("jobs", "retry", id);
     expect(refused.exitCode).toBe(1);
     expect(refused.stderr).toBe(`Cannot retry ${id}: run ${again.stdout.trim()} of the same account is queued\n`);
+  });
+
+  test("list shows the phase and how many names were told; retry asks for the same phases anew", async () => {
+    await world.fill(60);
+    world.graph.inboxSize = 120;
+    const gate = Promise.withResolvers<null>();
+    world.graph.answerList = (call) => (call < 2 ? null : gate.promise.then(() => Response.json({ data: [] })));
+    await using owner = await startProgram(["backfill", "--account-id", "shop", "--names-only"], elsewhere("owner"));
+    await until(
+      () => world.graph.listCalls === 2,
+      20_000,
+      () => owner.output.err,
+    );
+    const table = (await world.run("jobs", "list")).stdout;
+    expect(table).toMatch(/^JOB +ACCOUNT +STATE +PHASE +NAMES +DONE +STARTED +AT\n/);
+    expect(table).toMatch(/^\S+ +shop +running +names +50 +0\/0 +\d+ s ago +\S+:\d+$/m);
+    gate.resolve(null);
+    expect((await owner.ended).code).toBe(0);
+    const [{ id }] = await jobs();
+    const again = (await world.run("jobs", "retry", id)).stdout.trim();
+    expect(again).not.toBe(id);
+    expect(await jobs()).toMatchObject([
+      { id: again, state: "queued", phase: "names", asked: { profiles: false } },
+      { id, state: "completed", names: { listed: 50 } },
+      {},
+    ]);
   });
 
   test("an unknown job exits 1 with the nearest; Ctrl-C ends a watching with 3", async () => {

@@ -29,7 +29,6 @@ describe("backfill on a terminal", () => {
     await world.addShop("--account-id", "shop");
     await world.fill(people);
     world.graph.latencyMs = latencyMs;
-    world.graph.calls = 0;
     world.graph.answer = (id) => (id.endsWith("7") ? refusal(230) : null);
   }
   const open = (columns: number, env: Record<string, string> = {}) =>
@@ -43,7 +42,7 @@ describe("backfill on a terminal", () => {
       await terminal.type(backfill);
       const screen = await terminal.until(/ETA \d+ s/); // the first call of all goes alone, and promises little
       const [bar = "", details = ""] = screen.trimEnd().split("\n").slice(-2);
-      expect(bar).toMatch(/^shop [█░]{5,} [\d,]+\/1,500 \d+%$/);
+      expect(bar).toMatch(/^shop profiles [█░]{5,} [\d,]+\/1,500 \d+%$/);
       expect(details).toMatch(/^\d[\d.]*\/s · ETA \d+ s/);
       expect(await terminal.cursorShown()).toBe(false);
 
@@ -93,7 +92,7 @@ describe("backfill on a terminal", () => {
     await using terminal = await open(100, { LANG: "C", NO_COLOR: "1" });
     await terminal.type(backfill);
     const screen = await terminal.until(/\/s, ETA \d/);
-    expect(screen).toMatch(/^shop [#-]{5,} \d+\/1,000 \d+%$/m);
+    expect(screen).toMatch(/^shop profiles [#-]{5,} \d+\/1,000 \d+%$/m);
     world.graph.latencyMs = 0;
     await terminal.until(/completed:/);
     await terminal.type("echo code $?");
@@ -110,7 +109,7 @@ describe("backfill on a terminal", () => {
     await terminal.type(backfill);
     await terminal.until(/Successfully enriched[\s\S]*ETA \d/);
     const lines = (await terminal.read()).trimEnd().split("\n");
-    expect(lines.at(-2)).toMatch(/^shop [█░]+ \d+\/1,000 \d+%$/);
+    expect(lines.at(-2)).toMatch(/^shop profiles [█░]+ \d+\/1,000 \d+%$/);
     expect(lines.slice(0, -2).join("\n")).not.toMatch(/[█░]|ETA/);
   });
 
