@@ -127,10 +127,10 @@ const exitCode = await main(process.argv.slice(2), io);
 await Promise.all([drain(process.stdout), drain(process.stderr)]);
 process.exit(exitCode);
 
-/** Waits until a pipe has taken everything, or has no reader any more. */
+/** Waits until a pipe has taken everything, or has no reader any more. An empty write would be answered before that. */
 function drain(stream: WriteStream): Promise<void> {
   return new Promise((resolve) => {
     stream.once("error", () => resolve());
-    stream.write("", () => resolve());
+    stream.end(() => resolve());
   });
 }

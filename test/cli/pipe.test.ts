@@ -1,0 +1,73 @@
+/** A backfill's lines in a pipe whose reader is slow, or goes away. */
+import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { compiledBinary } from "../support/compiled-binary.ts";
+import { until } from "../support/program.ts";
+import { type CliWorld, openCliWorld } from "./cli-world.ts";
+import { linesOf } from "./run-cli.ts";
+
+setDefaultTimeout(60_000);
+/** Some 500 kB of lines: many times what a pipe holds. */
+const people = 2_000;
+
+describe("backfill --json in a pipe", () => {
+  let world: CliWorld;
+  beforeAll(async () => {
+    world = await openCliWorld();
+  });
+  afterAll(() => world[Symbol.asyncDispose]());
+  beforeEach(async () => {
+    await world.empty();
+    await world.addShop("--account-id", "shop");
+    await world.fill(people);
+  });
+
+  /** Runs the program with `reader` behind it; ends with the program's exit code on a line of its own. */
+  async function startPipe(reader: string) {
+    const program = `'${await compiledBinary()}' backfill --account-id shop --json`;
+    const child = Bun.spawn(["bash", "-c", `${program} | ${reader}; echo "\${PIPESTATUS[0]}"`], {
+      env: { PATH: process.env.PATH ?? "", ...world.env },
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    const ended = Promise.all([child.stdout.text(), child.stderr.text()]).then(([out, err]) => {
+      const lines = linesOf(out);
+      return { code: Number(lines.pop()), lines, err };
+    });
+    return { ended };
+  }
+  const stateOf = async () => {
+    const rows = await world.repositories.database.query<{ state: string }>(
+      "select state from backfill_runs",
+      [],
+      "read the run",
+    );
+    return rows[0]?.state;
+  };
+
+  test("nothing is lost and no line is split where nobody reads until the run has ended", async () => {
+    const go = join(world.folder, "go");
+    const { ended } = await startPipe(`(while [ ! -e '${go}' ]; do sleep 0.05; done; cat)`);
+    await until(async () => (await stateOf()) === "completed", 40_000);
+    writeFileSync(go, "");
+    const { code, lines } = await ended;
+    expect(code).toBe(0);
+    const events = lines.map((line) => JSON.parse(line));
+    expect(events[0].event).toBe("start");
+    expect(events.at(-2)).toMatchObject({ event: "progress", done: people });
+    expect(events.at(-1)).toMatchObject({ event: "end", done: people, exitCode: 0 });
+    const told = events.filter(({ event }) => event === "person").map(({ participantId }) => participantId);
+    expect([told.length, new Set(told).size]).toEqual([people, people]);
+  });
+
+  test("a reader that goes away ends nothing: the run comes to its end without a word about it", async () => {
+    const { ended } = await startPipe("head -1");
+    const { code, lines, err } = await ended;
+    expect(lines).toHaveLength(1);
+    expect({ code, state: await stateOf() }).toEqual({ code: 0, state: "completed" });
+    expect(err).not.toMatch(/EPIPE|Cannot|bug/);
+    expect(linesOf(err).at(-1)).toMatch(/completed: 2000\/2000 successful, 0 errors/);
+  });
+});
