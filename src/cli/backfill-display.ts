@@ -7,6 +7,7 @@ import type { Io } from "./io.ts";
 import { openLiveScreen } from "./live-screen.ts";
 import { createProgressRate } from "./progress-rate.ts";
 import { type ProgressView, renderProgress, renderProgressSentence } from "./progress-view.ts";
+import { unicodeOf } from "./terminal-style.ts";
 
 /** Without a terminal a line this often: enough to see that it lives, little enough to read. */
 export const lineEveryMs = 5_000;
@@ -54,7 +55,7 @@ export function openLiveDisplay(
     person() {},
     stopping() {
       view.stop();
-      screen.writeAbove(stoppingSentence);
+      screen.writeAbove(renderStopping(io.env));
     },
     [Symbol.dispose]() {
       stopTicks();
@@ -65,7 +66,11 @@ export function openLiveDisplay(
 }
 
 /** A log line every five seconds. */
-export function openLineDisplay(io: Pick<Io, "stderr" | "clock">, run: Shown, log: Pick<Log, "log">): BackfillDisplay {
+export function openLineDisplay(
+  io: Pick<Io, "stderr" | "env" | "clock">,
+  run: Shown,
+  log: Pick<Log, "log">,
+): BackfillDisplay {
   const view = createView(run, io.clock);
   const stopTicks = every(io.clock, lineEveryMs, () => {
     const { phase, done, total } = view.read();
@@ -74,12 +79,15 @@ export function openLineDisplay(io: Pick<Io, "stderr" | "clock">, run: Shown, lo
   return {
     progress: view.note,
     person() {},
-    stopping: () => io.stderr.write(stoppingSentence),
+    stopping: () => io.stderr.write(renderStopping(io.env)),
     [Symbol.dispose]: stopTicks,
   };
 }
 
-export const stoppingSentence = "Finishing the batch in hand… (Ctrl-C again leaves at once)\n";
+/** The first Ctrl-C is answered, in letters that the terminal has. */
+export function renderStopping(env: Io["env"]): string {
+  return `Finishing the batch in hand${unicodeOf(env) ? "…" : "..."} (Ctrl-C again leaves at once)\n`;
+}
 
 /** What a display knows: the latest progress and how fast it came. */
 export function createView(run: Shown, clock: Clock) {

@@ -3,7 +3,7 @@
 import { parseConversationId } from "../domain/ids.ts";
 import type { Run } from "../domain/run.ts";
 import type { BackfillProgress, BackfillReport } from "../usecases/backfill.ts";
-import { type BackfillDisplay, createView, type Shown, stoppingSentence } from "./backfill-display.ts";
+import { type BackfillDisplay, createView, renderStopping, type Shown } from "./backfill-display.ts";
 import type { ExitCode, Io } from "./io.ts";
 
 /** Progress at most this often; the last state is told before the end whatever the time. */
@@ -14,7 +14,7 @@ const pauseNewsMs = 1_000;
 export const backfillLineVersion = 1;
 
 /** Tells `progress`, `pause` and `person`. */
-export function openEventDisplay(io: Pick<Io, "stdout" | "stderr" | "clock">, run: Shown): BackfillDisplay {
+export function openEventDisplay(io: Pick<Io, "stdout" | "stderr" | "env" | "clock">, run: Shown): BackfillDisplay {
   const view = createView(run, io.clock);
   const { runId } = run;
   let toldAtMs = Number.NEGATIVE_INFINITY;
@@ -44,7 +44,7 @@ export function openEventDisplay(io: Pick<Io, "stdout" | "stderr" | "clock">, ru
       const participantId = parseConversationId(id)?.participantId ?? null;
       printEvent(io, "person", { runId, conversationId: id, participantId, outcome, username, name });
     },
-    stopping: () => io.stderr.write(stoppingSentence),
+    stopping: () => io.stderr.write(renderStopping(io.env)),
     [Symbol.dispose]() {
       if (untold !== null) tell(untold);
     },

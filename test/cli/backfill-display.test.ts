@@ -43,7 +43,9 @@ function outputTo(writes: string[]): Output {
 test("openLineDisplay() logs a line every five seconds and none after its end", () => {
   const { clock, advance } = createManualClock();
   const lines: string[] = [];
-  const display = openLineDisplay({ stderr: outputTo([]), clock }, run, { log: (message) => lines.push(message) });
+  const display = openLineDisplay({ stderr: outputTo([]), env: {}, clock }, run, {
+    log: (message) => lines.push(message),
+  });
   for (let second = 0; second < 12; second++) {
     display.progress(progress(second * 10));
     advance(1_000);
@@ -61,7 +63,7 @@ describe("openEventDisplay()", () => {
   test("tells progress at most once a second, and each pause once", () => {
     const { clock, advance } = createManualClock();
     const writes: string[] = [];
-    const display = openEventDisplay({ stdout: outputTo(writes), stderr: outputTo([]), clock }, run);
+    const display = openEventDisplay({ stdout: outputTo(writes), stderr: outputTo([]), env: {}, clock }, run);
     for (let ms = 0; ms < 3_000; ms += 100) {
       display.progress(progress(ms / 10));
       advance(100);
@@ -83,7 +85,7 @@ describe("openEventDisplay()", () => {
   test("tells the last state before the end, and nothing twice", () => {
     const { clock, advance } = createManualClock();
     const writes: string[] = [];
-    const io = { stdout: outputTo(writes), stderr: outputTo([]), clock };
+    const io = { stdout: outputTo(writes), stderr: outputTo([]), env: {}, clock };
     for (const [first, last] of [
       [10, 20],
       [30, 30],
@@ -101,7 +103,7 @@ describe("openEventDisplay()", () => {
 
   test("tells each person on a line of their own", () => {
     const writes: string[] = [];
-    const io = { stdout: outputTo(writes), stderr: outputTo([]), clock: createManualClock().clock };
+    const io = { stdout: outputTo(writes), stderr: outputTo([]), env: {}, clock: createManualClock().clock };
     const display = openEventDisplay(io, run);
     const id = conversationIdOf(parseAccountId("17841") as AccountId, parseParticipantId("900") as ParticipantId);
     display.person({ id, outcome: "complete", username: "a\nb", name: "지우\u2028" });
@@ -116,7 +118,7 @@ describe("openEventDisplay()", () => {
   test("has the same fields in every line of a kind, which README lists", () => {
     const { clock } = createManualClock();
     const writes: string[] = [];
-    const io = { stdout: outputTo(writes), stderr: outputTo([]), clock };
+    const io = { stdout: outputTo(writes), stderr: outputTo([]), env: {}, clock };
     const { phase, total, names } = run;
     const start = { phase, total, names, accountId: "shop", batchSize: 10, resumed: false };
     printStart(io, { ...start, runId: "r", watching: false });

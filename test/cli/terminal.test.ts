@@ -1,19 +1,12 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { canInstallDebianPackages, installDebianPackages } from "../support/debian-packages.ts";
+import { join } from "node:path";
+import { startProgram, until } from "../support/program.ts";
 import { type CliWorld, openCliWorld, refusal } from "./cli-world.ts";
 import { cliCommand } from "./run-cli.ts";
-import { openTmuxTerminal } from "./tmux-terminal.ts";
+import { demandTmux, openTmuxTerminal } from "./tmux-terminal.ts";
 
 const backfill = cliCommand(["backfill", "--account-id", "shop"]);
 setDefaultTimeout(60_000);
-
-/** tmux is the terminal: it is installed where it is missing, or the tests fail and say so. */
-function demandTmux(): void {
-  if (Bun.which("tmux") !== null) return;
-  if (!canInstallDebianPackages())
-    throw new Error("Cannot test on a terminal: tmux is missing and cannot be installed here.");
-  installDebianPackages(["tmux"]);
-}
 
 describe("backfill on a terminal", () => {
   beforeAll(demandTmux, 600_000);
@@ -113,6 +106,104 @@ describe("backfill on a terminal", () => {
     expect(lines.slice(0, -2).join("\n")).not.toMatch(/[█░]|ETA/);
   });
 
+  test("shows the inbox being read, then the people; Ctrl-C in between says how far it came", async () => {
+    await prepare(500, 80);
+    world.graph.inboxSize = 500;
+    const gate = Promise.withResolvers<null>();
+    world.graph.answerList = (call) => (call < 4 ? null : gate.promise);
+    const env = { SOCIAL_SYNC_INBOX_SPACING_MS: "0" };
+    {
+      await using terminal = await open(80, env);
+      await terminal.type(backfill);
+      const screen = await terminal.until(/150\/500/);
+      expect(screen).toMatch(/^shop names █+░+ 150\/500 30%$/m);
+      expect(screen).toMatch(/150 usernames · [34] calls$/m);
+      await terminal.press("C-c");
+      await terminal.until(/Stopped after 150 conversations of the inbox\. To go on: social-sync backfill/);
+      await terminal.type("echo code $?");
+      await terminal.until(/code 3/);
+      expect(await terminal.cursorShown()).toBe(true);
+      gate.resolve(null);
+    }
+    world.graph.answerList = () => null;
+    await using terminal = await open(80, env);
+    await terminal.type(backfill);
+    await terminal.until(/^shop profiles [█░]+ [\d,]+\/500 \d+%$/m);
+    world.graph.latencyMs = 0;
+    await terminal.until(/completed:/);
+    expect(await terminal.readAll()).toMatch(/^Inbox: 500 usernames of 500 conversations, in 1\d calls\.$/m);
+  });
+
+  test("is redrawn at most ten times a second of a whole run", async () => {
+    await prepare(1_500, 20);
+    await using terminal = await open(80);
+    const path = join(world.folder, "bytes");
+    await terminal.record(path);
+    const startMs = performance.now();
+    await terminal.type(backfill);
+    await terminal.until(/completed:/);
+    const ranMs = performance.now() - startMs;
+    const draws = (await Bun.file(path).text()).split("\u001b[?25l").length - 1;
+    expect(draws).toBeGreaterThan(3);
+    expect(draws).toBeLessThanOrEqual(ranMs / 100 + 1);
+  });
+
+  test.each(["SIGTERM", "SIGINT"] as const)("brings the cursor back after %s from outside", async (signal) => {
+    await prepare(1_500, 80);
+    await using terminal = await open(80);
+    await terminal.type(backfill);
+    await terminal.until(/ETA \d/);
+    expect(await terminal.cursorShown()).toBe(false);
+    process.kill(await terminal.childPid(), signal);
+    await terminal.until(/Stopped after/);
+    await terminal.type("echo code $?");
+    await terminal.until(/code 3/);
+    expect(await terminal.cursorShown()).toBe(true);
+    expect(await terminal.read()).not.toMatch(/[█░]/);
+  });
+
+  test("brings the cursor back where the tables fail it, and exits 5", async () => {
+    await prepare(1_500, 80);
+    const query = (text: string) => world.repositories.database.query(text, [], "break the tables");
+    await using terminal = await open(80);
+    await terminal.type(backfill);
+    await terminal.until(/ETA \d/);
+    await query("alter table conversations rename to conversations_elsewhere");
+    try {
+      await terminal.until(/^Cannot /m);
+      await terminal.type("echo code $?");
+      await terminal.until(/code 5/);
+    } finally {
+      await query("alter table conversations_elsewhere rename to conversations");
+    }
+    expect(await terminal.cursorShown()).toBe(true);
+    expect(await terminal.read()).not.toMatch(/[█░]/);
+  });
+
+  test("jobs watch shows the same bar of a run elsewhere; Ctrl-C ends the watching and brings the cursor back", async () => {
+    await prepare(1_500, 80);
+    const env = { ...world.env, SOCIAL_SYNC_DATA_DIR: join(world.folder, "owner") };
+    await using owner = await startProgram(["backfill", "--account-id", "shop"], env);
+    await until(
+      () => world.graph.calls > 20,
+      20_000,
+      () => owner.output.err,
+    );
+    const { stdout } = await world.run("jobs", "list", "--json");
+    const { id } = JSON.parse(stdout.split("\n")[0] ?? "");
+    await using terminal = await open(80);
+    await terminal.type(cliCommand(["jobs", "watch", id]));
+    await terminal.until(/^shop profiles [█░]+ [\d,]+\/1,500 \d+%$/m);
+    expect(await terminal.cursorShown()).toBe(false);
+    await terminal.press("C-c");
+    await terminal.until(/Stopped watching; run \S+ goes on\./);
+    await terminal.type("echo code $?");
+    await terminal.until(/code 3/);
+    expect(await terminal.cursorShown()).toBe(true);
+    owner.signal("SIGTERM");
+    expect((await owner.ended).code).toBe(3);
+  });
+
   test("counts down while Instagram's limit is waited for, and Ctrl-C does not wait for its end", async () => {
     await prepare(50, 0);
     world.graph.answer = () => refusal(4, 403);
@@ -151,6 +242,7 @@ describe("backfill on a terminal", () => {
     await terminal.type(cliCommand(["accounts", "add", "--instagram-id", "17841400000000008", "--login", "instagram"]));
     await terminal.until(/Token \(not shown\):[^:]*Token \(not shown\):\s*$/);
     await terminal.press("C-c");
+    await terminal.until(/interrupted\s+[$#]\s*$/); // what is typed before its end belongs to the program
     await terminal.type("echo code $?");
     await terminal.until(/code 3/);
   });

@@ -1,9 +1,18 @@
 /** A real terminal of a chosen size: a tmux server of our own, alone on its socket. */
 import { randomUUID } from "node:crypto";
+import { canInstallDebianPackages, installDebianPackages } from "../support/debian-packages.ts";
 
 const pollMs = 40;
 
 export type TmuxTerminal = Awaited<ReturnType<typeof openTmuxTerminal>>;
+
+/** tmux is the terminal: it is installed where it is missing, or the tests fail and say so. */
+export function demandTmux(): void {
+  if (Bun.which("tmux") !== null) return;
+  if (!canInstallDebianPackages())
+    throw new Error("Cannot test on a terminal: tmux is missing and cannot be installed here.");
+  installDebianPackages(["tmux"]);
+}
 
 /** Opens a terminal with a plain shell in it. */
 export async function openTmuxTerminal(options: { columns: number; rows: number; env: Record<string, string> }) {
@@ -54,6 +63,8 @@ export async function openTmuxTerminal(options: { columns: number; rows: number;
       const children = await Bun.file(`/proc/${shell}/task/${shell}/children`).text();
       return Number(children.trim().split(" ")[0]);
     },
+    /** Copies every byte that is written to the terminal from now on into a file. */
+    record: (path: string) => tmux("pipe-pane", "-t", "t", `cat > '${path}'`),
     cursorShown: async () => (await tmux("display-message", "-p", "-t", "t", "#{cursor_flag}")).trim() === "1",
     until,
     [Symbol.asyncDispose]: async () => {
