@@ -1,9 +1,12 @@
 /** The README's commands work as they stand. What cannot run inside the gate is named here with its reason. */
 import { describe, expect, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
 import { commandTable } from "../src/cli/commands.ts";
+import { exitCodes } from "../src/cli/io.ts";
+import { openCliWorld } from "./cli/cli-world.ts";
+import { compiledBinary } from "./support/compiled-binary.ts";
 import { ask, openFolder, runProgram, startDaemon, until } from "./support/program.ts";
 import { findFreePort } from "./support/server-process.ts";
 import { openTestDatabase } from "./support/test-services.ts";
@@ -11,7 +14,10 @@ import { account } from "./support/webhook-bodies.ts";
 
 const root = join(import.meta.dir, "..");
 const readme = readFileSync(join(root, "README.md"), "utf8");
-const commands = [...readme.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap((match) => (match[1] ?? "").trim().split("\n"));
+const listCommands = (text: string) =>
+  [...text.matchAll(/```(?:sh|crontab)\n([\s\S]*?)```/g)].flatMap((match) => (match[1] ?? "").trim().split("\n"));
+const commands = listCommands(readme);
+const recipes = listCommands(/### Backfills\n([\s\S]*?)\n### /.exec(readme)?.[1] ?? "");
 
 /** Every command of the README, and which test runs it. */
 const runBy: Readonly<Record<string, string>> = {
@@ -27,6 +33,7 @@ const runBy: Readonly<Record<string, string>> = {
   "docker compose up --detach --build": "bun run image:check builds and runs the image",
   "docker compose run --rm social-sync backfill --account-id shop": "bun run image:check builds and runs the image",
   "bun run bench": "takes minutes: by hand",
+  ...Object.fromEntries(recipes.map((recipe) => [recipe, "here"])),
 };
 
 describe("README.md", () => {
@@ -102,7 +109,7 @@ describe("README.md", () => {
         .map((word) => (/^(token\.txt|settings\.env)$/.test(word) ? join(folder.path, word) : word));
       return line.includes(" serve ") ? null : runProgram(args, env);
     };
-    const lines = commands.filter((command) => command.startsWith("social-sync "));
+    const lines = commands.filter((command) => command.startsWith("social-sync ") && !recipes.includes(command));
     for (const line of lines) {
       const ended = await run(line);
       if (ended === null) continue;
@@ -118,4 +125,52 @@ describe("README.md", () => {
     daemon.signal("SIGTERM");
     expect((await daemon.ended).code).toBe(0);
   }, 60_000);
+
+  test("the recipes for backfills work as they stand: here, by the daemons, in a container, from cron", async () => {
+    await using world = await openCliWorld();
+    await world.addShop("--account-id", "shop");
+    const bin = join(world.folder, "bin");
+    mkdirSync(bin);
+    symlinkSync(await compiledBinary(), join(bin, "social-sync"));
+    // In a container the image's program gets the words behind the service's name, and its settings from compose.yaml.
+    writeFileSync(
+      join(bin, "docker"),
+      '#!/bin/sh\n[ "$1 $2 $3 $4" = "compose run --rm social-sync" ] && shift 4 && exec social-sync "$@"\n',
+    );
+    chmodSync(join(bin, "docker"), 0o755);
+    const settings = Object.entries({ ...world.env, META_APP_SECRET: "from-the-dashboard" });
+    writeFileSync(join(world.folder, "settings.env"), settings.map(([name, value]) => `${name}=${value}\n`).join(""));
+    const daemonEnv = { ...Object.fromEntries(settings), SOCIAL_SYNC_DATA_DIR: join(world.folder, "daemon") };
+    let daemon = false;
+    await using daemons = new AsyncDisposableStack();
+    await world.fill(20);
+    const path = `${bin}:${process.env.PATH ?? ""}`;
+    expect(recipes.length).toBeGreaterThan(5);
+    for (const recipe of recipes) {
+      // Earlier it would take the people up by itself.
+      if (recipe.includes("--detach") && !daemon) {
+        daemons.use(await startDaemon([], daemonEnv));
+        daemon = true;
+      }
+      // Cron knows five fields, no settings, and a short PATH: the recipe names the program and the file in full.
+      const [, cron] = /^(?:\S+ ){3}\* \* (\/usr\/local\/bin\/.*)$/.exec(recipe) ?? [];
+      const line = cron?.replace("/usr/local/bin/", `${bin}/`) ?? recipe;
+      const env = cron === undefined ? { ...Object.fromEntries(settings), PATH: path } : { PATH: "/usr/bin:/bin" };
+      const child = Bun.spawn(["sh", "-c", line], { cwd: world.folder, env, stdout: "pipe", stderr: "pipe" });
+      const [out, err] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+      expect({ recipe, code: await child.exited, out, err }).toMatchObject({ recipe, code: 0 });
+      if (recipe.endsWith("--dry-run")) expect(out).toContain("20 people: about 1 list call, 20 profile calls");
+      if (recipe.endsWith("--retry-failed")) expect(err).toContain("completed: 20/20 successful");
+      if (recipe.endsWith("--exit-status")) expect(err).toContain("completed: 20/20 successful");
+      if (cron !== undefined) {
+        const record = readFileSync(join(world.folder, "backfill.ndjson"), "utf8").trim().split("\n");
+        expect(record.map((text) => JSON.parse(text).event)).toEqual(["start", "end"]);
+      }
+    }
+  }, 120_000);
+
+  test("says of each exit code what it means for a backfill", () => {
+    const told = [...readme.matchAll(/^\| `(\d+)` +\|/gm)].map(([, code]) => Number(code));
+    expect(told).toEqual(Object.values(exitCodes).filter((code) => code !== exitCodes.bug));
+  });
 });

@@ -142,6 +142,27 @@ describe("backfill", () => {
     expect(next.exitCode).toBe(0);
   });
 
+  test("the time to the end goes by the budget, before it has been waited for and then", async () => {
+    await world.fill(200);
+    const env = { ...world.env, SOCIAL_SYNC_RATE_PER_HOUR: "100" };
+    const child = startCli(["backfill", "--account-id", "shop", "--json"], { env });
+    let stdout = "";
+    const read = (async () => {
+      const decoder = new TextDecoder();
+      for await (const bytes of child.stdout) {
+        stdout += decoder.decode(bytes, { stream: true });
+        if (stdout.includes('"event":"pause"')) child.kill("SIGTERM");
+      }
+    })();
+    expect(await child.exited).toBe(3);
+    await read;
+    const told = linesOf(stdout).map((line) => JSON.parse(line));
+    const last = told.findLast(({ event }) => event === "progress");
+    expect(last.done).toBeGreaterThan(0);
+    expect(last.etaMs).toBeGreaterThan(90 * 60_000); // 200 people at 100 an hour
+    expect(last.etaMs).toBeLessThan(150 * 60_000);
+  });
+
   test("a pause of Instagram's is told once as an event", async () => {
     await world.fill(5);
     let refusals = 1;
