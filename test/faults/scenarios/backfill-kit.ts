@@ -33,7 +33,8 @@ const windowMs = 3_600_000;
 const redisDatabases = 16;
 const commandMsMax = 30_000;
 const quietMsMax = 20_000;
-const outputCharactersMax = 64_000;
+/** All that a run of 10,000 people prints: a line a person, some 250 characters each. */
+const outputCharactersMax = 8_000_000;
 
 export type FilledInbox = Awaited<ReturnType<typeof openFilledInbox>>;
 export type InboxCopy = Awaited<ReturnType<FilledInbox["copy"]>>;
