@@ -5,6 +5,7 @@ import profileReasons from "../../sql/migrations/0004_profile_reasons.sql" with 
 import backfillRuns from "../../sql/migrations/0005_backfill_runs.sql" with { type: "text" };
 import importSource from "../../sql/migrations/0006_import_source.sql" with { type: "text" };
 import erasures from "../../sql/migrations/0007_erasures.sql" with { type: "text" };
+import stateStatistics from "../../sql/migrations/0008_state_statistics.sql" with { type: "text" };
 import checkStorage from "../../sql/queries/check-storage.sql" with { type: "text" };
 import { SyncError } from "../domain/error.ts";
 import type { Database } from "./database.ts";
@@ -18,6 +19,7 @@ export const migrations = [
   { version: 5, name: "backfill_runs", text: backfillRuns },
   { version: 6, name: "import_source", text: importSource },
   { version: 7, name: "erasures", text: erasures },
+  { version: 8, name: "state_statistics", text: stateStatistics },
 ] as const;
 /** The schema that this program reads and writes. */
 export const schemaVersion = migrations.length;
