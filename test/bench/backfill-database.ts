@@ -9,7 +9,7 @@ const peopleAtOnce = 100_000;
 
 /** Conversations as the webhook leaves them, in the order in which the sandbox lists them. */
 export async function fillConversations(
-  { sql }: BenchDatabase,
+  { sql }: Pick<BenchDatabase, "sql">,
   accountId: string,
   population: SandboxPopulation,
 ): Promise<void> {

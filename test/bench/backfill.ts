@@ -70,14 +70,20 @@ async function measure(
   const before = countStatements(postgres);
   sandbox.calls.reset();
   const size = batchSize === null ? [] : ["--batch-size", String(batchSize)];
-  const { wallMs, usage } = await product.run(["backfill", "--account-id", account.instagramId, "--no-bulk", ...size]);
+  const { wallMs, usage, peakBytes } = await product.run([
+    "backfill",
+    "--account-id",
+    account.instagramId,
+    "--no-bulk",
+    ...size,
+  ]);
   const statements = countStatements(postgres) - before;
   await assertKnown(database, people);
   return {
     requests: sandbox.calls.profileRequests,
     seconds: wallMs / 1000,
     cpuSeconds: Number(usage?.cpuTime.total ?? Number.NaN) / 1e6,
-    peakMegabytes: megabytesOf(usage?.maxRSS ?? Number.NaN),
+    peakMegabytes: megabytesOf(peakBytes),
     statements,
   };
 }

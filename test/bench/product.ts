@@ -4,11 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { SandboxAccount } from "../../src/sandbox/world.ts";
 import { waitUntil } from "../support/bounded-wait.ts";
+import { readMemoryBytes } from "./process-usage.ts";
 
 const root = join(import.meta.dir, "../..");
 const builtBinary = join(root, "dist/social-sync");
 const startTimeoutMs = 30_000; // About 0.1 s; a first start migrates, and two cores may be busy.
 const stopTimeoutMs = 26_000; // `serve` ends within 25 s of a SIGTERM.
+const lookAtMemoryEveryMs = 25;
 const commandTimeoutMs = 120_000; // The longest is the backfill of 5,000 people: seconds.
 
 export const appSecret = "bench_app_secret";
@@ -73,11 +75,21 @@ export function openProduct(program: Program, { databaseUrl, graphUrls, settings
       timeout: timeoutMs,
     });
     onSpawn?.(child.pid);
+    // Not what the system tells of an ended child: that counts in what its parent held when it was started.
+    let peakBytes = Number.NaN;
+    const timer = setInterval(() => {
+      try {
+        peakBytes = readMemoryBytes(child.pid).peak;
+      } catch {
+        // It has ended since.
+      }
+    }, lookAtMemoryEveryMs);
     const exitCode = await child.exited;
     const wallMs = performance.now() - startedMs;
+    clearInterval(timer);
     if (exitCode !== 0)
       throw new Error(`Cannot measure: social-sync ${args[0]} ended with ${exitCode}.\n${tailOf("command.log")}`);
-    return { wallMs, usage: child.resourceUsage() };
+    return { wallMs, usage: child.resourceUsage(), peakBytes };
   };
 
   const tailOf = (name: string) => readFileSync(join(folder, name), "utf8").slice(-2_000);

@@ -170,7 +170,7 @@ async function measure({ postgres, sandbox, program }: Case): Promise<Measured> 
     }
   };
   let timer: Timer | undefined;
-  const { wallMs, usage } = await product
+  const { wallMs, usage, peakBytes } = await product
     .run(["backfill", "--account-id", account.instagramId, "--json"], "", {
       timeoutMs: runTimeoutMs,
       onSpawn(pid) {
@@ -191,7 +191,7 @@ async function measure({ postgres, sandbox, program }: Case): Promise<Measured> 
     postgresCpuSeconds: readServerCpuSeconds(postgres.server) - postgresCpu,
     sandboxCpuSeconds: (sandboxCpu.user + sandboxCpu.system) / 1e6,
     stolenSeconds: readStolenSeconds() - stolen,
-    peakMegabytes: megabytesOf(usage?.maxRSS ?? Number.NaN),
+    peakMegabytes: megabytesOf(peakBytes),
     megabytes,
   };
 }
