@@ -4,7 +4,7 @@
  */
 import { waitUntil } from "../../support/bounded-wait.ts";
 import { createChance, hash } from "../chance.ts";
-import { countLeased, countPending } from "../lookups-under-way.ts";
+import { countLeased, countPending, endLeases } from "../lookups-under-way.ts";
 import type { Rig } from "../rig.ts";
 import { openRig } from "../rig.ts";
 import type { Scenario } from "../scenario.ts";
@@ -69,7 +69,7 @@ export const sigstop: Scenario = {
       // What Instagram says changes meanwhile: the sleeper's answer is not only late, it is wrong by now.
       const changed = leased.filter(() => chance.next() < 0.5).map(({ id }) => id);
       for (const id of changed) rig.sandbox.setTrouble(id.split("_")[1] ?? "", "gone");
-      if (!long) await rig.sql`update conversations set lease_until = now() where lease_until is not null`;
+      if (!long) await endLeases(rig);
       await other.start();
       await waitUntil(
         async () => (await countPending(rig)) === 0,

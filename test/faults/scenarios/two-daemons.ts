@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { waitUntil } from "../../support/bounded-wait.ts";
 import { createChance, hash } from "../chance.ts";
 import { countMissing } from "../check-tables.ts";
-import { countLeased, countPending } from "../lookups-under-way.ts";
+import { countLeased, countPending, endLeases } from "../lookups-under-way.ts";
 import { openRig } from "../rig.ts";
 import type { Scenario } from "../scenario.ts";
 import { createSender } from "../sender.ts";
@@ -68,7 +68,7 @@ export const twoDaemons: Scenario = {
       load.stopTaking();
       await load.acknowledged(acknowledgeMsMax);
       // The short form does not sit out the dead one's leases: it ends them, and the rest must go by itself.
-      if (!long) await rig.sql`update conversations set lease_until = now() where lease_until is not null`;
+      if (!long) await endLeases(rig);
       const deliveries = [...rig.ledger.acknowledgedDeliveries()];
       const finished = async () =>
         (await countPending(rig)) === 0 && (await countMissing(rig.sql, rig.plan, deliveries)) === 0;
