@@ -1,20 +1,14 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type CliWorld, openCliWorld, shopId, shopToken } from "./cli-world.ts";
+import { shopId, shopToken, useCliWorld } from "./cli-world.ts";
 import { linesOf, runCli } from "./run-cli.ts";
 
 setDefaultTimeout(60_000);
 
-describe("accounts", () => {
-  let world: CliWorld;
-  beforeAll(async () => {
-    world = await openCliWorld();
-  });
-  afterAll(() => world[Symbol.asyncDispose]());
-  beforeEach(async () => {
-    await world.empty();
-    world.graph.selfId = shopId;
+describe("accounts", async () => {
+  const world = await useCliWorld(async (of) => {
+    of.graph.selfId = shopId;
   });
   const stored = async (id = shopId) => {
     const entry = await world.repositories.accounts.getAccess(id as never);

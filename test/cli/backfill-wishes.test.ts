@@ -1,21 +1,15 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { type CliWorld, openCliWorld, refusal, shopId } from "./cli-world.ts";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { refusal, shopId, useCliWorld } from "./cli-world.ts";
 import { linesOf, runCli } from "./run-cli.ts";
 
 setDefaultTimeout(60_000);
 
-describe("backfill", () => {
-  let world: CliWorld;
+describe("backfill", async () => {
   const asked: string[] = [];
-  beforeAll(async () => {
-    world = await openCliWorld();
-  });
-  afterAll(() => world[Symbol.asyncDispose]());
-  beforeEach(async () => {
-    await world.empty();
-    await world.addShop("--account-id", "shop");
+  const world = await useCliWorld(async (of) => {
+    await of.addShop("--account-id", "shop");
     asked.length = 0;
-    world.graph.answer = (id) => {
+    of.graph.answer = (id) => {
       if (/^\d+$/.test(id)) asked.push(id);
       return null;
     };

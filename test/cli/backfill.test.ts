@@ -1,19 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { type CliWorld, openCliWorld, refusal, shopId, shopToken } from "./cli-world.ts";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { refusal, shopId, shopToken, useCliWorld } from "./cli-world.ts";
 import { linesOf, runCli, startCli } from "./run-cli.ts";
 
 setDefaultTimeout(60_000);
 
-describe("backfill", () => {
-  let world: CliWorld;
-  beforeAll(async () => {
-    world = await openCliWorld();
-  });
-  afterAll(() => world[Symbol.asyncDispose]());
-  beforeEach(async () => {
-    await world.empty();
-    await world.addShop("--account-id", "shop", "--username", "shop.official");
-  });
+describe("backfill", async () => {
+  const world = await useCliWorld((of) => of.addShop("--account-id", "shop", "--username", "shop.official"));
 
   test("says so and exits 0 where nothing is to do", async () => {
     const { exitCode, stdout, stderr } = await world.run("backfill", "--account-id", "shop");

@@ -1,4 +1,5 @@
 /** A database with accounts and people, and a small Graph on the loopback: what a backfill needs. */
+import { afterAll, beforeEach } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -118,4 +119,15 @@ export async function openCliWorld() {
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** Opens a world for the tests of a `describe`, closes it after them, and empties it before each; `fill` says what stands in it then. */
+export async function useCliWorld(fill: (world: CliWorld) => unknown): Promise<CliWorld> {
+  const world = await openCliWorld();
+  afterAll(() => world[Symbol.asyncDispose]());
+  beforeEach(async () => {
+    await world.empty();
+    await fill(world);
+  });
+  return world;
 }

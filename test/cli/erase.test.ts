@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
 import { delivery, inbound } from "../support/webhook-bodies.ts";
-import { type CliWorld, openCliWorld, shopId } from "./cli-world.ts";
+import { shopId, useCliWorld } from "./cli-world.ts";
 import { runCli } from "./run-cli.ts";
 
 setDefaultTimeout(60_000);
@@ -12,15 +12,9 @@ const t = 1_762_000_000_000;
 const anna = "1129842642640637";
 const ben = "2229842642640637";
 
-describe("erase", () => {
-  let world: CliWorld;
-  beforeAll(async () => {
-    world = await openCliWorld();
-  });
-  afterAll(() => world[Symbol.asyncDispose]());
-  beforeEach(async () => {
-    await world.empty();
-    await world.addShop("--account-id", "shop");
+describe("erase", async () => {
+  const world = await useCliWorld(async (of) => {
+    await of.addShop("--account-id", "shop");
     await save(anna, "a1");
     await save(anna, "a2");
     await save(ben, "b1");

@@ -1,18 +1,15 @@
-import { afterAll, beforeEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { openTestRedis } from "../support/test-services.ts";
-import { openCliWorld, refusal, shopId, shopToken } from "./cli-world.ts";
+import { refusal, shopId, shopToken, useCliWorld } from "./cli-world.ts";
 import { linesOf, runCli } from "./run-cli.ts";
 
 describe("social-sync explain and accounts check", async () => {
-  const world = await openCliWorld();
-  afterAll(() => world[Symbol.asyncDispose]());
   const person = "900000000000001";
 
-  beforeEach(async () => {
-    await world.empty();
-    world.graph.answer = () => null;
-    await world.addShop("--account-id", "shop");
-    await world.fill(1);
+  const world = await useCliWorld(async (of) => {
+    of.graph.answer = () => null;
+    await of.addShop("--account-id", "shop");
+    await of.fill(1);
   });
 
   test("explain tells a person's story after a refusal, by conversation and by person", async () => {

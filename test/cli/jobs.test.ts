@@ -1,21 +1,13 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { startDaemon, startProgram, until } from "../support/program.ts";
-import { type CliWorld, openCliWorld, refusal } from "./cli-world.ts";
+import { refusal, useCliWorld } from "./cli-world.ts";
 import { linesOf, runCli, startCli } from "./run-cli.ts";
 
 setDefaultTimeout(90_000);
 
-describe("jobs", () => {
-  let world: CliWorld;
-  beforeAll(async () => {
-    world = await openCliWorld();
-  });
-  afterAll(() => world[Symbol.asyncDispose]());
-  beforeEach(async () => {
-    await world.empty();
-    await world.addShop("--account-id", "shop");
-  });
+describe("jobs", async () => {
+  const world = await useCliWorld((of) => of.addShop("--account-id", "shop"));
 
   const elsewhere = (name: string) => ({ ...world.env, SOCIAL_SYNC_DATA_DIR: join(world.folder, name) });
   const daemonEnv = (name: string) => ({ ...elsewhere(name), META_APP_SECRET: "a-secret-of-the-test" });
@@ -23,6 +15,20 @@ describe("jobs", () => {
   const jobs = async () => {
     const { stdout } = await world.run("jobs", "list", "--json");
     return linesOf(stdout).map((line) => JSON.parse(line));
+  };
+
+  /** Gives a run to a daemon, which dies in the middle of it. Answers the job's id. */
+  const killAtWork = async (name: string): Promise<string> => {
+    await using daemon = await startDaemon([], daemonEnv(name));
+    const id = (await detach()).stdout.trim();
+    await until(
+      () => world.graph.calls > 60,
+      20_000,
+      () => daemon.output.err,
+    );
+    daemon.signal("SIGKILL");
+    await daemon.ended;
+    return id;
   };
 
   test("a detached run waits for a daemon, says so, and is worked on by the first that starts", async () => {
@@ -77,15 +83,7 @@ describe("jobs", () => {
       asked.set(id, (asked.get(id) ?? 0) + 1);
       return null;
     };
-    await using first = await startDaemon([], daemonEnv("first"));
-    const id = (await detach()).stdout.trim();
-    await until(
-      () => world.graph.calls > 60,
-      20_000,
-      () => first.output.err,
-    );
-    first.signal("SIGKILL");
-    await first.ended;
+    const id = await killAtWork("first");
     await Bun.sleep(200);
     await world.repositories.database.query(
       "update backfill_runs set heartbeat_at = heartbeat_at - interval '61 s'",
@@ -105,15 +103,7 @@ describe("jobs", () => {
   test("a daemon that was killed goes on at its next start, without the minute's wait", async () => {
     await world.fill(300);
     world.graph.latencyMs = 60;
-    await using first = await startDaemon([], daemonEnv("again"));
-    const id = (await detach()).stdout.trim();
-    await until(
-      () => world.graph.calls > 60,
-      20_000,
-      () => first.output.err,
-    );
-    first.signal("SIGKILL");
-    await first.ended;
+    const id = await killAtWork("again");
     world.graph.latencyMs = 0;
     await using _second = await startDaemon([], daemonEnv("again"));
     const startedMs = performance.now();

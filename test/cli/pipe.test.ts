@@ -1,26 +1,20 @@
 /** A backfill's lines in a pipe whose reader is slow, or goes away. */
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { compiledBinary } from "../support/compiled-binary.ts";
 import { until } from "../support/program.ts";
-import { type CliWorld, openCliWorld } from "./cli-world.ts";
+import { useCliWorld } from "./cli-world.ts";
 import { linesOf } from "./run-cli.ts";
 
 setDefaultTimeout(60_000);
 /** Some 500 kB of lines: many times what a pipe holds. */
 const people = 2_000;
 
-describe("backfill --json in a pipe", () => {
-  let world: CliWorld;
-  beforeAll(async () => {
-    world = await openCliWorld();
-  });
-  afterAll(() => world[Symbol.asyncDispose]());
-  beforeEach(async () => {
-    await world.empty();
-    await world.addShop("--account-id", "shop");
-    await world.fill(people);
+describe("backfill --json in a pipe", async () => {
+  const world = await useCliWorld(async (of) => {
+    await of.addShop("--account-id", "shop");
+    await of.fill(people);
   });
 
   /** Runs the program with `reader` behind it; ends with the program's exit code on a line of its own. */

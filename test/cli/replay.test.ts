@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,23 +6,15 @@ import { readSince } from "../../src/cli/replay-since.ts";
 import { differencesShownMax } from "../../src/cli/replay-text.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
 import { delivery, inbound, secondAccount } from "../support/webhook-bodies.ts";
-import { type CliWorld, openCliWorld, shopId } from "./cli-world.ts";
+import { shopId, useCliWorld } from "./cli-world.ts";
 import { linesOf, runCli, startCli } from "./run-cli.ts";
 
 setDefaultTimeout(60_000);
 
 const t = 1_762_000_000_000;
 
-describe("replay", () => {
-  let world: CliWorld;
-  beforeAll(async () => {
-    world = await openCliWorld();
-  });
-  afterAll(() => world[Symbol.asyncDispose]());
-  beforeEach(async () => {
-    await world.empty();
-    await world.addShop("--account-id", "shop", "--username", "shop.official");
-  });
+describe("replay", async () => {
+  const world = await useCliWorld((of) => of.addShop("--account-id", "shop", "--username", "shop.official"));
   const save = (count: number, accountId = shopId) =>
     world.repositories.events.saveEvents(
       parseWebhook(

@@ -1,6 +1,6 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { type CliWorld, openCliWorld, refusal } from "../cli/cli-world.ts";
+import { refusal, useCliWorld } from "../cli/cli-world.ts";
 import { runProgram, startProgram, until } from "../support/program.ts";
 
 const people = 600;
@@ -18,22 +18,16 @@ function createChance(start: number) {
   };
 }
 
-describe("a backfill run", () => {
-  let world: CliWorld;
+describe("a backfill run", async () => {
   /** Whom Instagram was asked about, and how often. */
   const asked = new Map<string, number>();
-  beforeAll(async () => {
-    world = await openCliWorld();
-  });
-  afterAll(() => world[Symbol.asyncDispose]());
-  beforeEach(async () => {
-    await world.empty();
-    await world.addShop("--account-id", "shop");
-    await world.fill(people);
+  const world = await useCliWorld(async (of) => {
+    await of.addShop("--account-id", "shop");
+    await of.fill(people);
     asked.clear();
-    world.graph.calls = 0;
-    world.graph.latencyMs = 25;
-    world.graph.answer = (id) => {
+    of.graph.calls = 0;
+    of.graph.latencyMs = 25;
+    of.graph.answer = (id) => {
       if (!/^\d+$/.test(id)) return null; // the list of conversations
       asked.set(id, (asked.get(id) ?? 0) + 1);
       if (id.endsWith("50")) return Response.json({ id: "1", username: "somebody.else" });

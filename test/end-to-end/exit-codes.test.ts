@@ -1,21 +1,15 @@
 /** What a shell or cron sees of a backfill: each exit code of README's table, from the compiled program. */
-import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
-import { type CliWorld, openCliWorld, refusal } from "../cli/cli-world.ts";
+import { refusal, useCliWorld } from "../cli/cli-world.ts";
 import { runProgram, startDaemon, startProgram, until } from "../support/program.ts";
 
 setDefaultTimeout(60_000);
 
-describe("the exit code of a backfill", () => {
-  let world: CliWorld;
-  beforeAll(async () => {
-    world = await openCliWorld();
-  });
-  afterAll(() => world[Symbol.asyncDispose]());
-  beforeEach(async () => {
-    await world.empty();
-    await world.addShop("--account-id", "shop");
-    await world.fill(40);
+describe("the exit code of a backfill", async () => {
+  const world = await useCliWorld(async (of) => {
+    await of.addShop("--account-id", "shop");
+    await of.fill(40);
   });
 
   const args = ["backfill", "--account-id", "shop"];
