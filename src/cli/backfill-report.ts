@@ -1,7 +1,8 @@
 import { blockedReasons, type ReasonCode } from "../domain/profile.ts";
-import type { NamesTotals, Run } from "../domain/run.ts";
+import { hasEnded, type NamesTotals, type Run } from "../domain/run.ts";
 import type { BackfillReport } from "../usecases/backfill.ts";
 import { printEnd } from "./backfill-events.ts";
+import { renderCommand } from "./backfill-options.ts";
 import { wrap } from "./help-text.ts";
 import { type ExitCode, exitCodes, type Io } from "./io.ts";
 import { renderCount, renderMany } from "./text-values.ts";
@@ -123,4 +124,19 @@ export function printReport(
     const people = `${renderCount(done)} of ${renderCount(total)} people`;
     io.stderr.write(`${how} after ${done === 0 && names.listed > 0 ? listed : people}. To go on: ${goOn}\n`);
   }
+}
+
+/** Reports a run that was only watched, as its row stood at last (null: gone), like its owner would. Answers the exit code. */
+export function reportWatched(
+  io: Pick<Io, "stdout" | "stderr">,
+  { last, runId, ownId, asEvents }: { last: Run | null; runId: string; ownId: string; asEvents: boolean },
+): ExitCode {
+  if (last === null || !hasEnded(last)) {
+    io.stderr.write(`Stopped watching; run ${runId} goes on.\n`);
+    return exitCodes.interrupted;
+  }
+  const report = reportOfRun(last);
+  printReport(io, report, { ownId, asEvents, goOn: renderCommand(ownId, last.options) });
+  if (!report.interrupted) io.stderr.write(`${finalSentence(report)}\n`);
+  return exitCodeOfReport(report);
 }

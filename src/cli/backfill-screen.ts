@@ -1,7 +1,7 @@
 /** The display of a run that this process works on, or that it watches; the same for both. */
 import type { readConfig } from "../config.ts";
 import type { Account } from "../domain/account.ts";
-import type { Run } from "../domain/run.ts";
+import { everybody, type Run } from "../domain/run.ts";
 import type { Runtime } from "../runtime.ts";
 import { type BackfillProgress, type BackfillReport, backfill } from "../usecases/backfill.ts";
 import { followRun } from "../usecases/follow-run.ts";
@@ -92,7 +92,6 @@ export async function watchRun(
 /** How many conversations the account has here, for the bar of the names; null: that tells nothing of its inbox. */
 async function countInbox({ candidates }: Pick<Runtime, "candidates">, run: Run): Promise<number | null> {
   if (run.phase !== "names" || run.options.importMissing) return null;
-  const everybody = { scope: "everybody", sinceMs: null, runNumber: null } as const;
   const { total } = await candidates.countCandidates(run.accountId, everybody);
   return total === 0 ? null : total;
 }

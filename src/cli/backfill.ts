@@ -1,7 +1,7 @@
 import { readConfig } from "../config.ts";
 import type { Account } from "../domain/account.ts";
 import { SyncError } from "../domain/error.ts";
-import { firstPhase, hasEnded, type Run, type RunOptions } from "../domain/run.ts";
+import { firstPhase, type Run, type RunOptions } from "../domain/run.ts";
 import { openRuntime, type Runtime } from "../runtime.ts";
 import { forecast } from "../usecases/forecast.ts";
 import { enqueueRun, openRun } from "../usecases/open-run.ts";
@@ -9,7 +9,7 @@ import { aliveWithinMs } from "../usecases/schedules.ts";
 import { printEnd, printEvent, printStart, printWatching } from "./backfill-events.ts";
 import { holdFinalSentence, showsOrdinary } from "./backfill-log.ts";
 import { backfillArgs, readRunOptions, renderCommand } from "./backfill-options.ts";
-import { exitCodeOfReport, finalSentence, nextStepOf, printReport, reportOfRun } from "./backfill-report.ts";
+import { exitCodeOfReport, nextStepOf, printReport, reportWatched } from "./backfill-report.ts";
 import { createLogs, type Logs, type Mode, modeOf, watchRun, workOn } from "./backfill-screen.ts";
 import { defineCliCommand } from "./command.ts";
 import { findAccount } from "./find-account.ts";
@@ -69,7 +69,7 @@ async function backfillOrWatch(io: Io, runtime: Runtime, wish: Wish, screen: Scr
   const { account, options, total } = wish;
   for (;;) {
     const id = createRunId(io.clock.nowMs(), io.clock.random);
-    const ask = { id, accountId: account.id, options, phase: firstPhase(options) };
+    const ask = { id, accountId: account.id, options };
     const opened = await openRun(runtime.runs, runtime.sit(io.instance), ask, tellGivenUp(io));
     if (opened.kind === "other") {
       const exitCode = await watchOther(io, runtime, { run: opened.run, account }, screen);
@@ -100,7 +100,6 @@ async function detach(
     id: createRunId(io.clock.nowMs(), io.clock.random),
     accountId: account.id,
     options,
-    phase: firstPhase(options),
   };
   const { kind, run } = await enqueueRun(runtime.runs, runtime.sit(io.instance), ask, tellGivenUp(io));
   const alive = await runtime.daemons.countAlive(aliveWithinMs);
@@ -154,18 +153,7 @@ async function watchOther(
   const stopped = io.stopTaking.aborted;
   if (!stopped && (last === null || (last.free && last.state === "running"))) return null;
   logs.output.flush();
-  if (last === null || !hasEnded(last)) {
-    io.stderr.write(`Stopped watching; run ${run.id} goes on.\n`);
-    return exitCodes.interrupted;
-  }
-  const report = reportOfRun(last);
-  printReport(io, report, {
-    ownId: accountId,
-    asEvents: mode === "events",
-    goOn: renderCommand(accountId, last.options),
-  });
-  if (!report.interrupted) io.stderr.write(`${finalSentence(report)}\n`);
-  return exitCodeOfReport(report);
+  return reportWatched(io, { last, runId: run.id, ownId: accountId, asEvents: mode === "events" });
 }
 
 /** An account that Instagram has refused as a whole needs a human first. Throws `token_refused`. */

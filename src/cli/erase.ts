@@ -1,15 +1,14 @@
 import { readConfig } from "../config.ts";
 import { SyncError } from "../domain/error.ts";
-import { type AccountId, parseAccountId } from "../domain/ids.ts";
 import { openRuntime, type Runtime } from "../runtime.ts";
 import { type EraseCounts, type EraseReport, erase } from "../usecases/erase.ts";
 import { type CommandUsage, defineCliCommand } from "./command.ts";
-import { findAccount } from "./find-account.ts";
+import { findKeptAccount } from "./find-account.ts";
 import { exitCodes } from "./io.ts";
 import { openCommandLog } from "./log-output.ts";
 import { readPeople, readPerson } from "./read-people.ts";
 import { formOf } from "./strict-arguments.ts";
-import { renderCount } from "./text-values.ts";
+import { renderMany } from "./text-values.ts";
 
 /** Version of the line that `erase --json` prints. */
 export const eraseLineVersion = 1;
@@ -60,39 +59,31 @@ async function readWhom(given: Given, io: Parameters<typeof readPeople>[0]) {
     new SyncError("usage_invalid", `Cannot run erase: ${problem} (accepted: ${formOf(eraseUsage())})`);
   if ((given.person === null) === (given.file === null)) throw refuse("it takes either --person or --file");
   const people = given.file === null ? [readPerson(given.person ?? "")] : await readPeople(io, given.file);
-  if (!given.yes) throw refuse(`it cannot be undone; add --yes to erase ${count(people.length, "person", "people")}`);
+  if (!given.yes)
+    throw refuse(`it cannot be undone; add --yes to erase ${renderMany(people.length, "person", "people")}`);
   return people;
 }
 
 const eraseUsage = (): CommandUsage => eraseCommand;
 
-/** The account that `text` names; an Instagram id that nobody has added will do where anything of it is kept. */
-async function findErased({ accounts, erasures }: Runtime, text: string): Promise<AccountId> {
-  try {
-    return findAccount(await accounts.listAccounts(), text).id;
-  } catch (error) {
-    const id = parseAccountId(text.trim());
-    const isUnknown = error instanceof SyncError && error.code === "account_unknown";
-    if (isUnknown && id !== null && (await erasures.listAccountIds()).includes(id)) return id;
-    throw error;
-  }
-}
+const findErased = async ({ accounts, erasures }: Runtime, text: string) =>
+  findKeptAccount(await accounts.listAccounts(), text, async (id) => (await erasures.listAccountIds()).includes(id));
 
-const nouns: Readonly<Record<keyof EraseCounts, readonly [string, string]>> = {
-  conversations: ["conversation", "conversations"],
-  messages: ["message", "messages"],
-  reactions: ["reaction", "reactions"],
-  reads: ["read receipt", "read receipts"],
-  names: ["name", "names"],
-  events: ["raw event", "raw events"],
-  quarantined: ["unreadable webhook", "unreadable webhooks"],
+const nouns: Readonly<Record<keyof EraseCounts, string>> = {
+  conversations: "conversation",
+  messages: "message",
+  reactions: "reaction",
+  reads: "read receipt",
+  names: "name",
+  events: "raw event",
+  quarantined: "unreadable webhook",
 };
 
 function tell(people: number, { removed, interrupted }: EraseReport): string {
   const told = (Object.keys(nouns) as (keyof EraseCounts)[]) // its type says which keys it has
     .filter((kind) => removed[kind] > 0)
-    .map((kind) => count(removed[kind], ...nouns[kind]));
-  const whom = count(people, "person", "people");
+    .map((kind) => renderMany(removed[kind], nouns[kind]));
+  const whom = renderMany(people, "person", "people");
   const what = told.length === 0 ? "nothing was kept of them" : `removed ${told.join(", ")}`;
   return `${interrupted ? "Erasing" : "Erased"} ${whom}: ${what}. What happened until now stays out.\n`;
 }
@@ -104,5 +95,3 @@ const buildLine = (people: number, { removed, cacheCleared, interrupted }: Erase
   cacheCleared,
   interrupted,
 });
-
-const count = (number: number, one: string, many: string) => `${renderCount(number)} ${number === 1 ? one : many}`;

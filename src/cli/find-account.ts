@@ -1,5 +1,6 @@
 import type { Account } from "../domain/account.ts";
 import { SyncError } from "../domain/error.ts";
+import { type AccountId, parseAccountId } from "../domain/ids.ts";
 import { nearest } from "./edit-distance.ts";
 import { showWord } from "./strict-arguments.ts";
 
@@ -43,4 +44,20 @@ export function unknownAccount(accounts: readonly Account[], text: string): Sync
         ? `did you mean ${close.join(" or ")}?`
         : "see social-sync accounts list";
   return new SyncError("account_unknown", `Cannot find the account '${showWord(text)}': ${hint}`);
+}
+
+/** The same; an Instagram id that nobody has added will do where `isKept` says that something of it is stored. */
+export async function findKeptAccount(
+  accounts: readonly Account[],
+  text: string,
+  isKept: (id: AccountId) => Promise<boolean>,
+): Promise<AccountId> {
+  try {
+    return findAccount(accounts, text).id;
+  } catch (error) {
+    const id = parseAccountId(text.trim());
+    const isUnknown = error instanceof SyncError && error.code === "account_unknown";
+    if (isUnknown && id !== null && (await isKept(id))) return id;
+    throw error;
+  }
 }

@@ -1,5 +1,5 @@
 import { SyncError } from "../domain/error.ts";
-import { firstPhase, type Run } from "../domain/run.ts";
+import type { Run } from "../domain/run.ts";
 import type { Runtime } from "../runtime.ts";
 import { enqueueRun } from "../usecases/open-run.ts";
 import { aliveWithinMs } from "../usecases/schedules.ts";
@@ -43,6 +43,6 @@ async function retry(io: Io, { runs, sit }: Runtime, run: Run): Promise<string> 
   if (open !== null && (!open.free || open.id !== run.id))
     throw new SyncError("usage_invalid", `Cannot retry ${run.id}: run ${open.id} of the same account is ${open.state}`);
   const { accountId, options } = run;
-  const ask = { id: createRunId(io.clock.nowMs(), io.clock.random), accountId, options, phase: firstPhase(options) };
+  const ask = { id: createRunId(io.clock.nowMs(), io.clock.random), accountId, options };
   return (await enqueueRun(runs, sit(io.instance), ask, () => {})).run.id;
 }

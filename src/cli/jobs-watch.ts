@@ -2,8 +2,7 @@ import { readConfig } from "../config.ts";
 import { hasEnded } from "../domain/run.ts";
 import { openRuntime } from "../runtime.ts";
 import { printWatching } from "./backfill-events.ts";
-import { renderCommand } from "./backfill-options.ts";
-import { exitCodeOfReport, finalSentence, printReport, reportOfRun } from "./backfill-report.ts";
+import { reportWatched } from "./backfill-report.ts";
 import { createLogs, modeOf, watchRun } from "./backfill-screen.ts";
 import { defineCliCommand } from "./command.ts";
 import { findRun } from "./find-run.ts";
@@ -33,13 +32,7 @@ export const jobsWatchCommand = defineCliCommand({
     if (json) printWatching(io, run, ownId);
     const last = await watchRun(io, runtime, { run, accountName: ownId, untilFree: false }, { logs, mode });
     output.flush();
-    if (last === null || !hasEnded(last)) {
-      io.stderr.write(`Stopped watching; run ${run.id} goes on.\n`);
-      return exitCodes.interrupted;
-    }
-    const report = reportOfRun(last);
-    printReport(io, report, { ownId, asEvents: json, goOn: renderCommand(ownId, last.options) });
-    if (!report.interrupted) io.stderr.write(`${finalSentence(report)}\n`);
-    return exitStatus ? exitCodeOfReport(report) : exitCodes.done;
+    const exitCode = reportWatched(io, { last, runId: run.id, ownId, asEvents: json });
+    return exitStatus || last === null || !hasEnded(last) ? exitCode : exitCodes.done;
   },
 });

@@ -1,10 +1,8 @@
 import { readConfig } from "../config.ts";
-import { SyncError } from "../domain/error.ts";
-import { type AccountId, parseAccountId } from "../domain/ids.ts";
 import { openRuntime, type Runtime } from "../runtime.ts";
 import { replay } from "../usecases/replay.ts";
 import { defineCliCommand } from "./command.ts";
-import { findAccount } from "./find-account.ts";
+import { findKeptAccount } from "./find-account.ts";
 import { exitCodes } from "./io.ts";
 import { openCommandLog } from "./log-output.ts";
 import { openReplayEvents, openReplayLines } from "./replay-display.ts";
@@ -52,14 +50,5 @@ export const replayCommand = defineCliCommand({
   },
 });
 
-/** The account that `text` names; an Instagram id that nobody has added will do where events of it are stored. */
-async function findReplayed({ accounts, replays }: Runtime, text: string): Promise<AccountId> {
-  try {
-    return findAccount(await accounts.listAccounts(), text).id;
-  } catch (error) {
-    const id = parseAccountId(text.trim());
-    const isUnknown = error instanceof SyncError && error.code === "account_unknown";
-    if (isUnknown && id !== null && (await replays.hasEvents(id))) return id;
-    throw error;
-  }
-}
+const findReplayed = async ({ accounts, replays }: Runtime, text: string) =>
+  findKeptAccount(await accounts.listAccounts(), text, (id) => replays.hasEvents(id));

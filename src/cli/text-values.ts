@@ -29,9 +29,9 @@ export function renderCount(count: number): string {
   return count.toString().replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
-/** `1 call`, `2,500 calls` */
-export function renderMany(count: number, noun: string): string {
-  return `${renderCount(count)} ${noun}${count === 1 ? "" : "s"}`;
+/** `1 call`, `2,500 calls`, `3 people` */
+export function renderMany(count: number, noun: string, plural = `${noun}s`): string {
+  return `${renderCount(count)} ${count === 1 ? noun : plural}`;
 }
 
 /** A duration in its two largest units: `45 s`, `3 min 5 s`, `2 h 10 min`, `9 d`. */

@@ -28,3 +28,9 @@ export class SyncError extends Error {
     this.code = code;
   }
 }
+
+/** For a `catch` around a question that a signal may end: null where it did; everything else is thrown on. */
+export function nullIfInterrupted(error: unknown): null {
+  if (error instanceof SyncError && error.code === "interrupted") return null;
+  throw error;
+}

@@ -21,7 +21,7 @@ export function decideOutcome(answer: LookupAnswer, attemptsBefore: number, chan
   const { evidence } = answer;
   if (answer.kind === "throttled") {
     const retryInMs = Math.max(answer.resumeInMs ?? 0, throttledRetryFloorMs);
-    return { kind: "later", reason: "throttled", attempts: attemptsBefore, retryInMs, evidence };
+    return throttledOutcome(attemptsBefore, retryInMs, evidence);
   }
   const { reason } = answer;
   const rule = lookupRules[reason];

@@ -67,6 +67,8 @@ export const failureReasons = [
   "unknown_code",
 ] as const;
 export type FailureReason = (typeof failureReasons)[number];
+/** Failures of Graph itself, or of the way to it: who was asked about is not the trouble. */
+export const graphsOwnFailures: readonly string[] = ["server_error", "timeout", "network"] satisfies FailureReason[];
 
 /** What Instagram said, for the operator. Never a token, never a message of Meta's that could hold one. */
 export type Evidence = {
@@ -75,6 +77,9 @@ export type Evidence = {
   readonly subcode: number | null;
   readonly fbtraceId: string | null;
 };
+/** People of one request: Meta refuses a batch of more than 50 (meta-platform.md §4.2). */
+export const batchSizeMax = 50;
+
 /** Of what was never sent. */
 export const noEvidence: Evidence = { httpStatus: null, code: null, subcode: null, fbtraceId: null };
 

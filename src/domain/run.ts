@@ -13,6 +13,9 @@ export type RunPhase = (typeof runPhases)[number];
 export const runScopes = ["missing", "refused", "everybody"] as const;
 export type RunScope = (typeof runScopes)[number];
 
+/** All who have ever written to an account. */
+export const everybody = { scope: "everybody", sinceMs: null, runNumber: null } as const;
+
 /** What was asked. A run is gone on with by who asks for the same; `batchSize` may differ. */
 export type RunOptions = {
   readonly batchSize: number;

@@ -1,9 +1,9 @@
 import type { Login } from "../domain/account.ts";
 import type { AccountId } from "../domain/ids.ts";
+import { batchSizeMax, graphsOwnFailures } from "../domain/profile.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { totalTimeoutMsDefault } from "./graph-client.ts";
-import { batchSizeMax } from "./graph-request.ts";
 
 /**
  * Calls in a row that brought nothing but Graph's own failures, about at least so many different people, after which a
@@ -36,8 +36,6 @@ type Host = {
   /** Each account's last probe: when it went (monotonic ms), and whether it is answered. An entry an account that somebody added. */
   readonly probes: Map<AccountId, { readonly atMs: number; readonly answered: boolean }>;
 };
-
-const graphsOwn: readonly string[] = ["server_error", "timeout", "network"];
 
 /**
  * Leaves a host of Graph's alone while it fails of itself: 5xx, time-outs, code 1 and 2, no connection. Errors about
@@ -74,7 +72,7 @@ export function createCircuit({
       // What was held back tells nothing: it follows from the other answers.
       const told = [...answers].filter(([, answer]) => answer.kind !== "failed" || answer.reason !== "not_answered");
       if (told.length === 0) return host.failingSinceMs === null;
-      if (told.some(([, answer]) => answer.kind !== "failed" || !graphsOwn.includes(answer.reason ?? ""))) {
+      if (told.some(([, answer]) => answer.kind !== "failed" || !graphsOwnFailures.includes(answer.reason ?? ""))) {
         if (host.failingSinceMs !== null) log.log(`Instagram answers again at ${hostNames[login]}`, context);
         host.failedCalls = 0;
         host.people.clear();

@@ -1,4 +1,10 @@
-import type { BlockedReason, Evidence, FailureReason, LookupAnswer } from "../domain/profile.ts";
+import {
+  type BlockedReason,
+  type Evidence,
+  type FailureReason,
+  type LookupAnswer,
+  noEvidence,
+} from "../domain/profile.ts";
 import { isRecord } from "./parse-json.ts";
 
 /** What Meta's error object says, as far as we look at it. Its texts are localised and are never read (§3.4). */
@@ -42,7 +48,7 @@ export function readGraphError(httpStatus: number | null, body: unknown): GraphE
 
 /** A failure that came with no error object of Meta's. */
 export function buildFailure(reason: FailureReason, httpStatus: number | null): Refusal {
-  return { kind: "failed", reason, evidence: { httpStatus, code: null, subcode: null, fbtraceId: null } };
+  return { kind: "failed", reason, evidence: { ...noEvidence, httpStatus } };
 }
 
 /** Why the whole account is refused, by code; null where the code is about something else. */

@@ -1,6 +1,6 @@
 import type { AccountAccess } from "../domain/account.ts";
 import type { ParticipantId } from "../domain/ids.ts";
-import { type LookupAnswer, noEvidence } from "../domain/profile.ts";
+import { batchSizeMax, type LookupAnswer, noEvidence } from "../domain/profile.ts";
 import { chunk } from "../lib/chunk.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
@@ -9,7 +9,6 @@ import { buildFailure, type Refusal } from "./classify-error.ts";
 import { createConnectWatch, type ProbeConnect, probeTcp } from "./connect-watch.ts";
 import { type Fetch, fetchReply, type GraphReply } from "./fetch-reply.ts";
 import {
-  batchSizeMax,
   buildBatchRequest,
   buildProfileRequest,
   buildSelfRequest,

@@ -21,8 +21,6 @@ export type GraphTarget = {
   readonly appSecret: string | null;
 };
 
-/** Meta refuses a batch of more than 50 requests (meta-platform.md §4.2). */
-export const batchSizeMax = 50;
 /** What a profile is made of; both hosts have them (§3.1). `id` comes back without being asked for. */
 export const profileFields = ["name", "username", "profile_pic"] as const;
 /** The further fields that Meta documents for this node (§3.1). Any other name is refused with a plain 100. */
@@ -46,6 +44,22 @@ function buildHeaders(token: string): Record<string, string> {
 function buildBase(target: GraphTarget): string {
   return `${target.baseUrl.replace(/\/+$/, "")}/${target.version}`;
 }
+
+/** A GET of `path` below the version, with the proof where one is made. */
+function buildGet(
+  target: GraphTarget,
+  token: string,
+  path: string,
+  parameters: Readonly<Record<string, string>>,
+): GraphRequest {
+  const url = new URL(`${buildBase(target)}/${path}`);
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+  if (target.appSecret !== null) url.searchParams.set("appsecret_proof", buildProof(target.appSecret, token));
+  return { url: url.href, method: "GET", headers: buildHeaders(token), body: null };
+}
+
+/** The inbox: of the Page for Facebook Login, not of the Instagram account (§7.1). */
+const inboxPath = ({ pageId }: Pick<AccountAccess, "pageId">) => `${encodeURIComponent(pageId ?? "me")}/conversations`;
 
 /** True for text that would climb in a path instead of naming a node: the only such text the id pattern lets through. */
 export function isPathTrick(id: string): boolean {
@@ -74,21 +88,14 @@ export function buildBatchRequest(target: GraphTarget, token: string, ids: reado
   return { url: `${buildBase(target)}/`, method: "POST", headers, body: form.toString() };
 }
 
-/**
- * Asks the inbox for its thread with one person, for their username alone (§7.1): of the Page for Facebook Login, not
- * of the Instagram account.
- */
+/** Asks the inbox for its thread with one person, for their username alone (§7.1). */
 export function buildThreadRequest(
   target: GraphTarget,
   access: Omit<AccountAccess, "id">,
   id: ParticipantId,
 ): GraphRequest {
-  const url = new URL(`${buildBase(target)}/${encodeURIComponent(access.pageId ?? "me")}/conversations`);
-  url.searchParams.set("platform", "instagram");
-  url.searchParams.set("user_id", id);
-  url.searchParams.set("fields", "participants");
-  if (target.appSecret !== null) url.searchParams.set("appsecret_proof", buildProof(target.appSecret, access.token));
-  return { url: url.href, method: "GET", headers: buildHeaders(access.token), body: null };
+  const parameters = { platform: "instagram", user_id: id, fields: "participants" };
+  return buildGet(target, access.token, inboxPath(access), parameters);
 }
 
 /**
@@ -100,13 +107,8 @@ export function buildThreadListRequest(
   access: Omit<AccountAccess, "id">,
   { limit, after }: { readonly limit: number; readonly after: string | null },
 ): GraphRequest {
-  const url = new URL(`${buildBase(target)}/${encodeURIComponent(access.pageId ?? "me")}/conversations`);
-  url.searchParams.set("platform", "instagram");
-  url.searchParams.set("fields", "id,updated_time,participants");
-  url.searchParams.set("limit", String(limit));
-  if (after !== null) url.searchParams.set("after", after);
-  if (target.appSecret !== null) url.searchParams.set("appsecret_proof", buildProof(target.appSecret, access.token));
-  return { url: url.href, method: "GET", headers: buildHeaders(access.token), body: null };
+  const parameters = { platform: "instagram", fields: "id,updated_time,participants", limit: String(limit) };
+  return buildGet(target, access.token, inboxPath(access), after === null ? parameters : { ...parameters, after });
 }
 
 /** Asks for the latest `limit` messages of one thread (§7.1). */
@@ -115,10 +117,8 @@ export function buildThreadMessagesRequest(
   access: Omit<AccountAccess, "id">,
   { threadId, limit }: { readonly threadId: string; readonly limit: number },
 ): GraphRequest {
-  const url = new URL(`${buildBase(target)}/${encodeURIComponent(threadId)}`);
-  url.searchParams.set("fields", `messages.limit(${limit}){${messageFields.join(",")}}`);
-  if (target.appSecret !== null) url.searchParams.set("appsecret_proof", buildProof(target.appSecret, access.token));
-  return { url: url.href, method: "GET", headers: buildHeaders(access.token), body: null };
+  const fields = `messages.limit(${limit}){${messageFields.join(",")}}`;
+  return buildGet(target, access.token, encodeURIComponent(threadId), { fields });
 }
 
 /** What Meta documents of a message (§7.1). */
@@ -137,8 +137,5 @@ const messageFields = [
 export function buildSelfRequest(target: GraphTarget, access: Pick<AccountAccess, "login" | "token">): GraphRequest {
   const fields =
     access.login === "instagram" ? "id,user_id,username" : "id,name,instagram_business_account{id,username}";
-  const url = new URL(`${buildBase(target)}/me`);
-  url.searchParams.set("fields", fields);
-  if (target.appSecret !== null) url.searchParams.set("appsecret_proof", buildProof(target.appSecret, access.token));
-  return { url: url.href, method: "GET", headers: buildHeaders(access.token), body: null };
+  return buildGet(target, access.token, "me", { fields });
 }

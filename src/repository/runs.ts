@@ -13,7 +13,7 @@ import requeueRunSql from "../../sql/queries/requeue-run.sql" with { type: "text
 import saveRunSql from "../../sql/queries/save-run.sql" with { type: "text" };
 import type { ConversationCursor } from "../domain/conversation.ts";
 import type { AccountId, ConversationId } from "../domain/ids.ts";
-import type { Run, RunHold, RunOptions, RunPhase, RunPlace, RunState } from "../domain/run.ts";
+import { firstPhase, type Run, type RunHold, type RunOptions, type RunPlace, type RunState } from "../domain/run.ts";
 import type { Database } from "./database.ts";
 import { type RunRow, readFirst, readRun } from "./run-row.ts";
 
@@ -30,13 +30,12 @@ export type RunOwner = {
   readonly folderFree: boolean;
 };
 
-/** A run that is to be. `phase`: what it begins with. */
+/** A run that is to be. */
 export type RunAsk = {
   readonly id: string;
   readonly accountId: AccountId;
   readonly owner: RunOwner;
   readonly options: RunOptions;
-  readonly phase: RunPhase;
 };
 
 export type RunsRepository = ReturnType<typeof createRunsRepository>;
@@ -45,19 +44,19 @@ export type RunsRepository = ReturnType<typeof createRunsRepository>;
 export function createRunsRepository(database: Database) {
   return {
     /** Gives a run of the account to the daemons, a new one or the open one as `claimRun()` would take it; else null. */
-    async enqueueRun({ id, accountId, owner, options, phase }: RunAsk): Promise<Run | null> {
+    async enqueueRun({ id, accountId, owner, options }: RunAsk): Promise<Run | null> {
       const { folder, folderFree } = owner;
-      const values = [id, accountId, JSON.stringify(options), folder, folderFree, staleAfterMs, phase];
+      const values = [id, accountId, JSON.stringify(options), folder, folderFree, staleAfterMs, firstPhase(options)];
       return readFirst(await database.query<RunRow>(enqueueRunSql, values, "queue the backfill run"));
     },
 
     /** Opens a run of the account, or goes on with the open one where it is free and was asked for the same; else null. */
-    async claimRun(ask: RunAsk): Promise<Run | null> {
-      const { instance, folder, folderFree } = ask.owner;
-      const options = JSON.stringify(ask.options);
+    async claimRun({ id, accountId, owner, options }: RunAsk): Promise<Run | null> {
+      const { instance, folder, folderFree } = owner;
+      const asked = JSON.stringify(options);
       const rows = await database.query<RunRow>(
         claimRunSql,
-        [ask.id, ask.accountId, instance, options, folder, folderFree, staleAfterMs, ask.phase],
+        [id, accountId, instance, asked, folder, folderFree, staleAfterMs, firstPhase(options)],
         "open the backfill run",
       );
       return readFirst(rows);

@@ -1,8 +1,8 @@
 import type { Budget } from "../budget/budget.ts";
 import type { AccountAccess } from "../domain/account.ts";
-import { SyncError } from "../domain/error.ts";
+import { nullIfInterrupted } from "../domain/error.ts";
 import { backOffMs } from "../domain/lookup-outcome.ts";
-import type { FailureReason } from "../domain/profile.ts";
+import { type FailureReason, graphsOwnFailures } from "../domain/profile.ts";
 import type { Circuit } from "../graph/circuit.ts";
 import type { Refusal } from "../graph/classify-error.ts";
 import type { InboxReply } from "../graph/read-inbox.ts";
@@ -42,13 +42,12 @@ export type Unanswered =
   | { readonly kind: "stopped" }
   | { readonly kind: "too_much" };
 
-const graphsOwn: readonly FailureReason[] = ["server_error", "timeout", "network"];
 /** What was refused as asked: the same brings the same (§5.5). */
 const settled: readonly FailureReason[] = ["bad_request", "missing_or_forbidden"];
 
 function triesOf(reason: FailureReason): number {
   if (settled.includes(reason)) return 1;
-  return graphsOwn.includes(reason) ? graphTriesMax : oddTriesMax;
+  return graphsOwnFailures.includes(reason) ? graphTriesMax : oddTriesMax;
 }
 
 /**
@@ -90,10 +89,7 @@ export async function askInbox<Found extends { readonly kind: string }>(
       continue;
     }
     onCall();
-    const reply = await send(signal).catch((error: unknown) => {
-      if (error instanceof SyncError && error.code === "interrupted") return null;
-      throw error;
-    });
+    const reply = await send(signal).catch(nullIfInterrupted);
     if (reply === null) {
       await budget.settle(grant, { callsMade: 1, usage: null, throttle: null });
       return { kind: "stopped" };

@@ -1,6 +1,6 @@
 import type { Budget, Grant, Lane } from "../budget/budget.ts";
 import type { AccountAccess } from "../domain/account.ts";
-import { SyncError } from "../domain/error.ts";
+import { nullIfInterrupted } from "../domain/error.ts";
 import type { Lookup } from "../domain/profile.ts";
 import type { GraphClient } from "../graph/graph-client.ts";
 import { type Clock, wait } from "../lib/clock.ts";
@@ -44,10 +44,7 @@ export async function askNames(
   for (const { conversationId, participantId } of people) {
     const grant = await takeTurn();
     if (grant === null) return;
-    const answer = await graph.fetchUsername(access, participantId, signal).catch((error: unknown) => {
-      if (error instanceof SyncError && error.code === "interrupted") return null;
-      throw error;
-    });
+    const answer = await graph.fetchUsername(access, participantId, signal).catch(nullIfInterrupted);
     const throttle = answer?.kind === "throttled" ? { scope: answer.scope, resumeInMs: answer.resumeInMs } : null;
     await budget.settle(grant, { callsMade: answer === null ? 0 : 1, usage: null, throttle });
     if (answer === null) return;

@@ -1,7 +1,7 @@
 import type { Budget, Lane, Throttle } from "../budget/budget.ts";
 import type { ProfileCache } from "../cache/profile-cache.ts";
 import type { AccountAccess } from "../domain/account.ts";
-import { SyncError } from "../domain/error.ts";
+import { nullIfInterrupted } from "../domain/error.ts";
 import { type AccountId, type ConversationId, parseConversationId } from "../domain/ids.ts";
 import {
   awayOutcome,
@@ -191,8 +191,7 @@ async function lookUp(
     )
     .catch(async (error: unknown) => {
       await lookups.releaseLookups(sent); // told to stop, or a bug: either way nobody should wait for our leases
-      if (error instanceof SyncError && error.code === "interrupted") return null;
-      throw error;
+      return nullIfInterrupted(error);
     });
   if (reply === null) return nothing(decided);
   const { answers, usage, pictureRefused, callsMade } = reply;

@@ -1,9 +1,9 @@
 import type { Budget, BudgetState } from "../budget/budget.ts";
 import type { Account } from "../domain/account.ts";
-import type { RunOptions } from "../domain/run.ts";
+import { batchSizeMax } from "../domain/profile.ts";
+import { everybody, type RunOptions } from "../domain/run.ts";
 import type { CandidatesRepository } from "../repository/candidates.ts";
 import { pageSizeMax } from "./inbox-cursor.ts";
-import { peoplePerRequest } from "./profiles-phase.ts";
 
 /** What a backfill may use of an allowance beside live's reserve (spec §5), and at once before it is paced. */
 const paceShare = 0.95;
@@ -63,11 +63,10 @@ export async function forecast(
   const { bulk, profiles, limit } = options;
   const { total: found, byReason } = await candidates.countCandidates(account.id, { ...options, runNumber: null });
   const total = profiles ? Math.min(found, limit ?? found) : 0;
-  const everybody = { scope: "everybody", sinceMs: null, runNumber: null } as const;
   const conversations = (await candidates.countCandidates(account.id, everybody)).total;
   // An inbox is read although it may be empty: that takes a call to see.
   const list = bulk ? Math.max(1, Math.ceil(conversations / pageSizeMax)) : 0;
-  const profile = account.login === "facebook" ? Math.ceil(total / peoplePerRequest) : total;
+  const profile = account.login === "facebook" ? Math.ceil(total / batchSizeMax) : total;
   const ofList = await budget.state(account.id, "conversations");
   const ofProfiles = await budget.state(account.id);
   const listMs = Math.max(Math.max(0, list - 1) * inboxSpacingMs, limitedMs(list, ofList, windowMs) ?? 0);

@@ -4,6 +4,7 @@ import { chunk } from "../lib/chunk.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { messageOf } from "../lib/message-of.ts";
+import { repeat } from "../lib/repeat.ts";
 import type { ErasuresRepository } from "../repository/erasures.ts";
 
 /** How often a daemon whose cache is its own asks whom it still holds and should not. */
@@ -25,9 +26,6 @@ export type ForgetDependencies = {
  * cache, the erasure itself has done so.
  */
 export function createForgetting({ erasures, cache, clock, log }: ForgetDependencies, stopTaking: AbortSignal) {
-  let cancel = () => {};
-  let current = Promise.resolve();
-
   async function forget(): Promise<void> {
     for (const some of chunk(cache.listHeld(), peoplePerQuestion)) {
       const erased = await erasures.listErased(some, latelyMs);
@@ -35,21 +33,7 @@ export function createForgetting({ erasures, cache, clock, log }: ForgetDependen
     }
   }
 
-  function turn(): void {
-    if (stopTaking.aborted) return;
-    current = forget()
-      .catch((error) => log.debug(`Erased people looked for later: ${messageOf(error)}`, "ProfileCache"))
-      .then(() => {
-        if (!stopTaking.aborted) cancel = clock.after(forgetEveryMs, turn);
-      });
-  }
-
-  return {
-    start: turn,
-    /** After `stopTaking`: waits for what runs. */
-    async settle(): Promise<void> {
-      cancel();
-      await current;
-    },
-  };
+  return repeat({ clock, stop: stopTaking, everyMs: forgetEveryMs }, forget, (error) =>
+    log.debug(`Erased people looked for later: ${messageOf(error)}`, "ProfileCache"),
+  );
 }

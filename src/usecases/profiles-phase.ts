@@ -1,6 +1,7 @@
 import type { Account } from "../domain/account.ts";
 import type { ConversationCursor } from "../domain/conversation.ts";
 import type { AccountId, ConversationId } from "../domain/ids.ts";
+import { batchSizeMax } from "../domain/profile.ts";
 import type { Run } from "../domain/run.ts";
 import { assert } from "../lib/assert.ts";
 import { type Clock, wait } from "../lib/clock.ts";
@@ -10,8 +11,6 @@ import type { Enrich, EnrichResult } from "./enrich.ts";
 
 /** People that one listing of candidates holds: bounds memory, and how many a resumed run reads again. */
 export const pageSize = 10_000;
-/** A batch request of a page account carries this many people; fewer would only cost more round trips. */
-export const peoplePerRequest = 50;
 /** Steps under way at once. A page account's are large: while one is saved the other's requests are on their way. */
 const batchLanes = 2;
 const singleLanes = 8;
@@ -123,15 +122,20 @@ export async function lookUpCandidates(
       people.map(({ id }) => id),
       { lane: "backfill", force: true, signal: never, run, readAccess },
     );
-    const heldUp = people.filter(({ id }) => isHeldUp(results.get(id)));
+    const heldUp: Waiting[] = [];
     const nowMs = clock.monotonicMs();
-    for (const { id } of heldUp) resumeAtMs = Math.max(resumeAtMs, nowMs + retryInMsOf(results.get(id)));
     for (const one of people) {
       const result = results.get(one.id);
-      if (isHeldUp(result)) continue;
-      if (result?.kind !== "later") later.delete(one.id);
-      else if (later.size < laterMax || later.has(one.id)) later.set(one.id, nowMs + result.retryInMs);
-      else again = true;
+      if (result?.kind === "later") {
+        const againAtMs = nowMs + result.retryInMs;
+        if (holdsAllUp.includes(result.reason)) {
+          heldUp.push(one);
+          resumeAtMs = Math.max(resumeAtMs, againAtMs);
+          continue;
+        }
+        if (later.size < laterMax || later.has(one.id)) later.set(one.id, againAtMs);
+        else again = true;
+      } else later.delete(one.id);
       finish(one);
     }
     queue.unshift(...heldUp);
@@ -186,7 +190,7 @@ export async function lookUpCandidates(
 /** Steps: how many people the first one takes, and any at most; how many are under way; the size after `granted` were. */
 function sizesOf({ login }: Pick<Account, "login">, batchSize: number) {
   if (login === "facebook") {
-    const fit = (people: number) => Math.max(1, Math.ceil(people / peoplePerRequest)) * peoplePerRequest;
+    const fit = (people: number) => Math.max(1, Math.ceil(people / batchSizeMax)) * batchSizeMax;
     return { first: fit(batchSize), max: batchStepMax, lanes: batchLanes, fit };
   }
   const max = Math.min(batchSize, singleStepMax);
@@ -211,11 +215,8 @@ function rememberAccess(
   };
 }
 
-/** Waits for what holds everybody up, and not for anything of their own. */
-function isHeldUp(result: EnrichResult | undefined): boolean {
-  return result?.kind === "later" && (result.reason === "throttled" || result.reason === "graph_away");
-}
-const retryInMsOf = (result: EnrichResult | undefined): number => (result?.kind === "later" ? result.retryInMs : 0);
+/** Reasons to wait that are everybody's, and not one person's own. */
+const holdsAllUp: readonly string[] = ["throttled", "graph_away"];
 
 /** A step that began is finished: the first Ctrl-C only stops new ones. */
 const never = new AbortController().signal;

@@ -1,6 +1,7 @@
 import type { Run } from "../domain/run.ts";
 import type { Clock } from "../lib/clock.ts";
 import { messageOf } from "../lib/message-of.ts";
+import { repeat } from "../lib/repeat.ts";
 import type { AccountsRepository } from "../repository/accounts.ts";
 import type { RunsRepository } from "../repository/runs.ts";
 import { type BackfillDependencies, backfill } from "./backfill.ts";
@@ -22,13 +23,12 @@ export type RunJobsDependencies = Omit<BackfillDependencies, "runs" | "clock"> &
  * daemon gets a run; one that stops, or dies, leaves it to the others.
  */
 export function createRunJobs(
-  { runs, accounts, candidates, enrich, listNames, clock, log }: RunJobsDependencies,
+  dependencies: RunJobsDependencies,
   seat: RunSeat,
   { stopTaking }: { stopTaking: AbortSignal },
 ) {
+  const { runs, accounts, clock, log } = dependencies;
   const running = new Set<Promise<void>>();
-  let cancel = () => {};
-  let looking = Promise.resolve();
 
   const work = async (run: Run): Promise<void> => {
     const account = (await accounts.listAccounts()).find(({ id }) => id === run.accountId);
@@ -40,11 +40,7 @@ export function createRunJobs(
     }
     const lock = seat.lock(account.id);
     try {
-      await backfill(
-        { runs, accounts, candidates, enrich, listNames, clock, log },
-        { run, account },
-        { signal: stopTaking, onProgress() {} },
-      );
+      await backfill(dependencies, { run, account }, { signal: stopTaking, onProgress() {} });
     } finally {
       lock?.close();
     }
@@ -61,21 +57,15 @@ export function createRunJobs(
     }
   };
 
-  const look = (): void => {
-    if (stopTaking.aborted) return;
-    looking = take()
-      .catch((error) => log.warn(`Backfill jobs put off: ${messageOf(error)}`, context))
-      .then(() => {
-        if (!stopTaking.aborted) cancel = clock.after(jobsEveryMs, look);
-      });
-  };
+  const looks = repeat({ clock, stop: stopTaking, everyMs: jobsEveryMs }, take, (error) =>
+    log.warn(`Backfill jobs put off: ${messageOf(error)}`, context),
+  );
 
   return {
-    start: look,
+    start: looks.start,
     /** After `stopTaking`: waits for what is in hand; what is left of the runs is queued again. */
     async settle(): Promise<void> {
-      cancel();
-      await looking;
+      await looks.settle();
       await Promise.all(running);
     },
   };

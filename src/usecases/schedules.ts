@@ -1,6 +1,7 @@
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { messageOf } from "../lib/message-of.ts";
+import { repeat } from "../lib/repeat.ts";
 import type { DaemonsRepository } from "../repository/daemons.ts";
 import type { SchedulesRepository } from "../repository/schedules.ts";
 
@@ -40,8 +41,10 @@ export function createSchedules(
   { stopTaking }: { stopTaking: AbortSignal },
 ) {
   const running = new Map<string, Promise<void>>();
-  const beats = repeat(heartbeatEveryMs, () => daemons.beat(id), "Heartbeat put off");
-  const ticks = repeat(tickMs, async () => tick(), "Schedules put off");
+  const every = (everyMs: number, work: () => Promise<void>, trouble: string) =>
+    repeat({ clock, stop: stopTaking, everyMs }, work, (error) => log.warn(`${trouble}: ${messageOf(error)}`, context));
+  const beats = every(heartbeatEveryMs, () => daemons.beat(id), "Heartbeat put off");
+  const ticks = every(tickMs, async () => tick(), "Schedules put off");
 
   function tick(): void {
     for (const schedule of list) {
@@ -70,27 +73,6 @@ export function createSchedules(
         log.warn(`Schedule ${name} left to its lease: ${messageOf(error)}`, context),
       );
     }
-  }
-
-  /** Does `work` at `start()` and `everyMs` after each end, until `stopTaking`. */
-  function repeat(everyMs: number, work: () => Promise<void>, trouble: string) {
-    let cancel = () => {};
-    let current = Promise.resolve();
-    const turn = (): void => {
-      if (stopTaking.aborted) return;
-      current = work()
-        .catch((error) => log.warn(`${trouble}: ${messageOf(error)}`, context))
-        .then(() => {
-          if (!stopTaking.aborted) cancel = clock.after(everyMs, turn);
-        });
-    };
-    return {
-      start: turn,
-      async settle(): Promise<void> {
-        cancel();
-        await current;
-      },
-    };
   }
 
   return {

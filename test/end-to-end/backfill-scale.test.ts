@@ -1,10 +1,12 @@
 /** How much a backfill of many people asks of Graph and of the database: counted, not timed. */
+
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import postgres from "postgres";
+import { batchSizeMax } from "../../src/domain/profile.ts";
 import { pagesMax } from "../../src/usecases/names-buffer.ts";
-import { batchStepMax, pageSize, peoplePerRequest } from "../../src/usecases/profiles-phase.ts";
+import { batchStepMax, pageSize } from "../../src/usecases/profiles-phase.ts";
 import { fillConversations } from "../bench/backfill-database.ts";
 import { accountOf, appSecret, openTestSandbox } from "../sandbox/open-test-sandbox.ts";
 import { openFolder, runProgram } from "../support/program.ts";
@@ -12,7 +14,7 @@ import { openPostgres } from "../support/services.ts";
 import { systemClock } from "../support/test-repositories.ts";
 
 const people = 20_000;
-const requests = Math.ceil(people / peoplePerRequest);
+const requests = Math.ceil(people / batchSizeMax);
 /** The budget's first call goes alone, and the next ones bring what may go at once: so many requests are not full. */
 const feelingMax = 4;
 /** Steps and pages that are saved before they have grown to their full size, and those of the start and the end. */

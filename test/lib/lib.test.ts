@@ -7,8 +7,14 @@ import { chunk } from "../../src/lib/chunk.ts";
 import { createSystemClock, endsWithin, wait } from "../../src/lib/clock.ts";
 import { lockFile } from "../../src/lib/lock-file.ts";
 import { createLog } from "../../src/lib/log.ts";
+import { repeat } from "../../src/lib/repeat.ts";
 
 const clock = createSystemClock();
+
+async function until(isSo: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 1_000 && !isSo(); turn++) await Promise.resolve();
+  expect(isSo()).toBe(true);
+}
 
 describe("chunk()", () => {
   test("cuts in order, the last one shorter, nothing into nothing", () => {
@@ -53,6 +59,39 @@ describe("endsWithin()", () => {
     expect(timers).toBe(0);
     expect(await endsWithin(clock, new Promise(() => {}), 5)).toBe(false);
     expect(endsWithin(clock, Promise.reject(new Error("no")), 60_000)).rejects.toThrow("no");
+  });
+});
+
+describe("repeat()", () => {
+  test("goes on after a throw, a while after each end, and not once it was stopped", async () => {
+    const stop = new AbortController();
+    const waiting: (() => void)[] = [];
+    const after = (_: number, run: () => void) => {
+      waiting.push(run);
+      return () => {
+        waiting.length = 0;
+      };
+    };
+    const seen: string[] = [];
+    const work = async () => {
+      seen.push("work");
+      if (seen.length === 1) throw new Error("the first fails");
+    };
+    const turns = repeat({ clock: { after }, stop: stop.signal, everyMs: 5 }, work, (error) =>
+      seen.push(String(error)),
+    );
+    turns.start();
+    await until(() => waiting.length === 1);
+    expect(seen).toEqual(["work", "Error: the first fails"]);
+    waiting.shift()?.();
+    await until(() => waiting.length === 1);
+    expect(seen).toHaveLength(3);
+    stop.abort();
+    await turns.settle();
+    expect(waiting).toEqual([]);
+    turns.start();
+    await turns.settle();
+    expect(seen).toHaveLength(3);
   });
 });
 

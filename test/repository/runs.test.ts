@@ -25,7 +25,7 @@ for (const kind of ["postgres", "embedded"] as const) {
     let made = 0;
     const claim = (more: Partial<Parameters<typeof db.runs.claimRun>[0]> = {}) => {
       made += 1;
-      return db.runs.claimRun({ id: `run-${made}`, accountId, owner: here, options, phase: "profiles", ...more });
+      return db.runs.claimRun({ id: `run-${made}`, accountId, owner: here, options, ...more });
     };
     const silence = (seconds: number) =>
       db.database.query(`update backfill_runs set heartbeat_at = now() - interval '${seconds} s'`, [], "let time pass");
@@ -60,7 +60,7 @@ for (const kind of ["postgres", "embedded"] as const) {
     });
 
     test("saveRun() does not take back where the list of names stands by now", async () => {
-      const run = (await claim({ phase: "names" })) as Run;
+      const run = (await claim({ options: { ...options, bulk: true } })) as Run;
       const save = (calls: number, listed: number, namesCursor: string) =>
         db.runs.saveRun(run, { ...place, phase: "names", namesCursor, names: { ...place.names, calls, listed } });
       await db.inbox.saveListedNames({

@@ -2,7 +2,6 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { openProfileCache } from "../../src/cache/profile-cache.ts";
 import type { Run, RunOptions } from "../../src/domain/run.ts";
-import { firstPhase } from "../../src/domain/run.ts";
 import { type BackfillProgress, backfill, type PersonDone } from "../../src/usecases/backfill.ts";
 import { bulkNames } from "../../src/usecases/bulk-names.ts";
 import { createEnrich } from "../../src/usecases/enrich.ts";
@@ -45,7 +44,7 @@ describe("backfill() with the inbox", async () => {
     const owned = opening.move();
     const open = async (asked: Partial<RunOptions> = {}): Promise<Run> => {
       const options: RunOptions = { ...whom, ...phases, ...asked };
-      const ask = { id: `run-${Math.random()}`, accountId: world.id, options, phase: firstPhase(options) };
+      const ask = { id: `run-${Math.random()}`, accountId: world.id, options };
       const opened = await openRun(db.runs, { instance: "test", folder: null, lock: () => null }, ask, () => {});
       if (opened.kind === "other") throw new Error(`held by ${opened.run.owner}`);
       return opened.run;

@@ -3,13 +3,12 @@ import { createBudget } from "../../src/budget/budget.ts";
 import { openProfileCache } from "../../src/cache/profile-cache.ts";
 import type { Login } from "../../src/domain/account.ts";
 import { type AccountId, type ParticipantId, parseAccountId } from "../../src/domain/ids.ts";
-import type { Evidence, LookupAnswer } from "../../src/domain/profile.ts";
+import { batchSizeMax, type Evidence, type LookupAnswer } from "../../src/domain/profile.ts";
 import type { RunOptions } from "../../src/domain/run.ts";
 import { createCircuit } from "../../src/graph/circuit.ts";
 import { type BackfillProgress, backfill } from "../../src/usecases/backfill.ts";
 import { createEnrich, type EnrichDependencies } from "../../src/usecases/enrich.ts";
 import { openRun } from "../../src/usecases/open-run.ts";
-import { peoplePerRequest } from "../../src/usecases/profiles-phase.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
 import {
   createRecordingLog,
@@ -101,7 +100,7 @@ describe("backfill()", async () => {
       const phases = { bulk: false, profiles: true, importMissing: false };
       const whom = { scope: "missing", limit: null, since: null, sinceMs: null } as const;
       const options: RunOptions = { batchSize, ...whom, ...phases, ...asked };
-      const ask = { id, accountId: found.id, options, phase: "profiles" } as const;
+      const ask = { id, accountId: found.id, options };
       const opened = await openRun(db.runs, { instance: "test", folder: null, lock: () => null }, ask, () => {});
       if (opened.kind === "other") throw new Error(`held by ${opened.run.owner}`);
       return backfill(
@@ -143,7 +142,7 @@ describe("backfill()", async () => {
       const sizes = calls.map((call) => call.ids.length);
       expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(520);
       // The very first call goes alone; what is left at the end fills no request.
-      expect(sizes.map((size) => size % peoplePerRequest).filter((left) => left > 0)).toEqual([1, 19]);
+      expect(sizes.map((size) => size % batchSizeMax).filter((left) => left > 0)).toEqual([1, 19]);
       expect(report).toMatchObject({ total: 520, done: 520, successful: 520, errors: 0, interrupted: false });
       expect(messages()).toContain(
         `Starting backfill job for account shop-1 with batch size ${batchSize} (job: ${report.runId})`,
