@@ -25,6 +25,11 @@ export function parseJson(text: string): unknown {
   }
 }
 
+/** The items of a list as Graph wraps one: `{"data":[…]}`; none where it is anything else. */
+export function listOf(value: unknown): readonly unknown[] {
+  return isRecord(value) && Array.isArray(value.data) ? value.data : [];
+}
+
 /** An id as text: Meta sends text, a bare number is tolerated. null where it is neither. */
 export function readIdText(value: unknown): string | null {
   if (typeof value === "string") return value;

@@ -2,6 +2,7 @@ import type { ParticipantId } from "../domain/ids.ts";
 import type { LookupAnswer } from "../domain/profile.ts";
 import { buildFailure, classifyError, type Refusal, readGraphError } from "./classify-error.ts";
 import type { GraphReply } from "./fetch-reply.ts";
+import { readRefusal } from "./open-reply.ts";
 import { isRecord, parseJson, readIdText } from "./parse-json.ts";
 import { type ProfileContext, readProfile } from "./read-profile.ts";
 
@@ -21,10 +22,8 @@ function refused(answer: Refusal): Answered {
 }
 
 function processPart(context: ProfileContext, id: ParticipantId, part: Part): Answered {
-  const error = readGraphError(part.httpStatus, part.body);
-  if (error !== null) return refused(classifyError(error, part.resumeInMs));
-  if (part.httpStatus >= 500) return refused(buildFailure("server_error", part.httpStatus));
-  if (part.httpStatus < 200 || part.httpStatus >= 300) return refused(buildFailure("bad_answer", part.httpStatus));
+  const refusal = readRefusal(part.httpStatus, part.body, part.resumeInMs);
+  if (refusal !== null) return refused(refusal);
   const reading = readProfile(context, id, part.body);
   if (reading.kind === "refused") return refused(buildFailure(reading.reason, part.httpStatus));
   return { answer: { kind: "found", profile: reading.profile }, pictureRefused: reading.pictureRefused };

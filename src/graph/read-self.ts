@@ -1,9 +1,10 @@
 import type { AccountAccess } from "../domain/account.ts";
 import { type AccountId, parseAccountId } from "../domain/ids.ts";
-import { usernameLengthMax } from "../domain/profile.ts";
+import { noEvidence, usernameLengthMax } from "../domain/profile.ts";
 import { cleanText } from "../lib/clean-text.ts";
-import { buildFailure, classifyError, type Refusal, readGraphError } from "./classify-error.ts";
+import { buildFailure, type Refusal } from "./classify-error.ts";
 import type { GraphReply } from "./fetch-reply.ts";
+import { openReply } from "./open-reply.ts";
 import { isRecord, type OutsideRecord, readIdText } from "./parse-json.ts";
 
 /** Whom a token belongs to. */
@@ -43,16 +44,13 @@ function readSelf(login: AccountAccess["login"], body: OutsideRecord): Self | nu
  * person instead of a Page is refused by Graph with a plain 100, which is `bad_request` here.
  */
 export function processSelfReply(login: AccountAccess["login"], reply: GraphReply): SelfAnswer {
-  if (reply.kind === "none") return buildFailure(reply.reason, reply.httpStatus);
-  const { httpStatus, body, usage } = reply;
-  const error = readGraphError(httpStatus, body);
-  if (error !== null) return classifyError(error, usage?.regainMs ?? null);
-  if (httpStatus >= 500) return buildFailure("server_error", httpStatus);
-  const record = unwrap(body);
-  if (record === null || httpStatus < 200 || httpStatus >= 300) return buildFailure("bad_answer", httpStatus);
+  const answer = openReply(reply);
+  if (answer.kind !== "answered") return answer;
+  const { httpStatus } = reply;
+  const record = unwrap(answer.body);
+  if (record === null) return buildFailure("bad_answer", httpStatus);
   const self = readSelf(login, record);
   if (self !== null) return { kind: "found", self };
   if (login === "instagram" || readIdText(record.id) === null) return buildFailure("bad_answer", httpStatus);
-  const evidence = { httpStatus, code: null, subcode: null, fbtraceId: null };
-  return { kind: "blocked", reason: "page_not_linked", evidence };
+  return { kind: "blocked", reason: "page_not_linked", evidence: { ...noEvidence, httpStatus } };
 }

@@ -1,9 +1,10 @@
 import type { ParticipantId } from "../domain/ids.ts";
 import { usernameLengthMax } from "../domain/profile.ts";
 import { cleanText } from "../lib/clean-text.ts";
-import { buildFailure, classifyError, type Refusal, readGraphError } from "./classify-error.ts";
+import { buildFailure, type Refusal } from "./classify-error.ts";
 import type { GraphReply } from "./fetch-reply.ts";
-import { isRecord, readIdText } from "./parse-json.ts";
+import { openReply } from "./open-reply.ts";
+import { isRecord, listOf, readIdText } from "./parse-json.ts";
 
 /** Whose name the inbox tells. `unknown`: it has no thread with the person, or their name stands in none. */
 export type UsernameAnswer =
@@ -11,22 +12,15 @@ export type UsernameAnswer =
   | { readonly kind: "unknown" }
   | Refusal;
 
-function listOf(value: unknown): readonly unknown[] {
-  return isRecord(value) && Array.isArray(value.data) ? value.data : [];
-}
-
 /**
  * Reads the answer to `buildThreadRequest()` (meta-platform.md §7.1): the username beside the asked id among a thread's
  * participants, and nobody else's. An empty list is an answer: Meta filters threads silently (§7.2).
  */
 export function processThreadReply(id: ParticipantId, reply: GraphReply): UsernameAnswer {
-  if (reply.kind === "none") return buildFailure(reply.reason, reply.httpStatus);
-  const { httpStatus, body, usage } = reply;
-  const error = readGraphError(httpStatus, body);
-  if (error !== null) return classifyError(error, usage?.regainMs ?? null);
-  if (httpStatus >= 500) return buildFailure("server_error", httpStatus);
-  if (httpStatus < 200 || httpStatus >= 300 || !isRecord(body) || !Array.isArray(body.data))
-    return buildFailure("bad_answer", httpStatus);
+  const answer = openReply(reply);
+  if (answer.kind !== "answered") return answer;
+  const { body } = answer;
+  if (!isRecord(body) || !Array.isArray(body.data)) return buildFailure("bad_answer", reply.httpStatus);
   for (const thread of body.data) {
     if (!isRecord(thread)) continue;
     for (const side of listOf(thread.participants)) {

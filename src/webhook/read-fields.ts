@@ -1,13 +1,12 @@
 import { createHash } from "node:crypto";
 import { usernameLengthMax } from "../domain/profile.ts";
 import { cleanText } from "../lib/clean-text.ts";
+import { parseTimeMs } from "../lib/parse-time.ts";
 
 /** Reads single values of Meta's payloads, which come in more forms than the documents say. All pure. */
 
 /** Longest message id that is kept as it is; Meta's run to some 165 characters. A longer one is kept as its hash, since an index row has a bound. */
 export const midLengthMax = 512;
-/** Times below this are seconds: in milliseconds it would be March 1973. */
-const secondsBelow = 1e11;
 /** A clock of Meta's may run ahead of ours a little; anything later than this is a mistake and would hold the top of every list for ever. */
 export const futureMaxMs = 86_400_000;
 
@@ -50,22 +49,10 @@ export function readWholeNumber(value: unknown): number | null {
   return typeof number === "number" && Number.isSafeInteger(number) && number >= 0 ? number : null;
 }
 
-/**
- * A time in milliseconds since 1970 from seconds, milliseconds, digits as text, or ISO text; null where it is none.
- * Zero is none: it is what a sender without a clock sends. A time too far ahead is brought back to `nowMs`.
- */
+/** A time as `parseTimeMs()` reads it; one too far ahead is brought back to `nowMs`. */
 export function readTimeMs(value: unknown, nowMs: number): number | null {
-  const number = typeof value === "string" && /^\d{1,16}$/.test(value) ? Number(value) : value;
-  const ms =
-    typeof number === "number"
-      ? number < secondsBelow
-        ? number * 1000
-        : number
-      : typeof value === "string"
-        ? Date.parse(value)
-        : Number.NaN;
-  if (!Number.isFinite(ms) || ms <= 0) return null;
-  return ms > nowMs + futureMaxMs ? nowMs : Math.round(ms);
+  const ms = parseTimeMs(value);
+  return ms !== null && ms > nowMs + futureMaxMs ? nowMs : ms;
 }
 
 /** A short name for content that carries none of its own: the same content has the same one. */
