@@ -12,6 +12,11 @@ import { totalTimeoutMsDefault } from "./graph-client.ts";
  */
 export const failedCallsMax = 5;
 export const failedPeopleMin = 5;
+/**
+ * People of a host who are remembered as ailing: it fails on them alone. A tail of a backfill may consist of them, and a
+ * circuit that counts them would crawl through it one probe at a time. Whoever is dropped counts again until marked anew.
+ */
+export const ailingMax = 1_000;
 /** While a host is left alone, one person an account is asked so often. */
 export const probeEveryMs = 30_000;
 /** Longest that a probe's answer is waited for, a lookup's own deadline: whoever comes meanwhile need not wait for the next probe. */
@@ -28,9 +33,12 @@ export type CircuitAnswer = { readonly kind: string; readonly reason?: string };
 export type Circuit = ReturnType<typeof createCircuit>;
 
 type Host = {
+  /** Calls since the last answer, with somebody who is not ailing among those they failed on. */
   failedCalls: number;
-  /** The first few people of those calls. */
-  readonly people: Set<string>;
+  /** Whom those calls failed on, but for the ailing: the first `ailingMax`. */
+  readonly failedPeople: Set<string>;
+  /** Whom the host failed on while it answered for others, latest mark last: `ailingMax` at most. */
+  readonly ailing: Set<string>;
   failingSinceMs: number | null;
   openedAtMs: number;
   /** Each account's last probe: when it went (monotonic ms), and whether it is answered. An entry an account that somebody added. */
@@ -39,7 +47,9 @@ type Host = {
 
 /**
  * Leaves a host of Graph's alone while it fails of itself: 5xx, time-outs, code 1 and 2, no connection. Errors about
- * people, tokens and limits are answers, and tell that it works. Synchronous, so that two callers never share a probe.
+ * people, tokens and limits are answers, and tell that it works. Whom it failed on beside an answer about others, or
+ * just before one, is ailing, and counts no more until there is an answer about them: should a host be away while only they
+ * are asked, nothing but their own attempts bounds the calls. Synchronous, so that two callers never share a probe.
  */
 export function createCircuit({
   clock,
@@ -72,19 +82,26 @@ export function createCircuit({
       // What was held back tells nothing: it follows from the other answers.
       const told = [...answers].filter(([, answer]) => answer.kind !== "failed" || answer.reason !== "not_answered");
       if (told.length === 0) return host.failingSinceMs === null;
-      if (told.some(([, answer]) => answer.kind !== "failed" || !graphsOwnFailures.includes(answer.reason ?? ""))) {
+      const failed = told.filter(([, answer]) => isGraphsOwn(answer)).map(([id]) => id);
+      if (failed.length < told.length) {
         if (host.failingSinceMs !== null) log.log(`Instagram answers again at ${hostNames[login]}`, context);
+        // A probe's answer ends an outage, and whoever failed in it is not ailing: the next one must open the circuit as promptly.
+        // An answer from before any probe was under way while the others failed: it was not the host that was away.
+        const wasAway = host.failingSinceMs !== null && host.probes.size > 0;
+        if (!wasAway) markAiling(host.ailing, [...host.failedPeople, ...failed]);
+        for (const [id, answer] of told) if (isAbout(answer)) host.ailing.delete(id);
         host.failedCalls = 0;
-        host.people.clear();
+        host.failedPeople.clear();
         host.failingSinceMs = null;
         host.probes.clear();
         return true;
       }
       for (const [id, probe] of host.probes) host.probes.set(id, { ...probe, answered: true });
+      const counted = failed.filter((id) => !host.ailing.has(id));
+      host.failedCalls += login === "facebook" ? Math.ceil(counted.length / batchSizeMax) : counted.length;
+      for (const id of counted) if (host.failedPeople.size < ailingMax) host.failedPeople.add(id);
       if (host.failingSinceMs !== null) return false;
-      host.failedCalls += login === "facebook" ? Math.ceil(told.length / batchSizeMax) : told.length;
-      for (const [id] of told) if (host.people.size < failedPeopleMin) host.people.add(id);
-      if (host.failedCalls < failedCallsMax || host.people.size < failedPeopleMin) return true;
+      if (host.failedCalls < failedCallsMax || host.failedPeople.size < failedPeopleMin) return true;
       host.failingSinceMs = clock.nowMs();
       host.openedAtMs = clock.monotonicMs();
       log.error(
@@ -105,7 +122,28 @@ export const hostNames: Readonly<Record<Login, string>> = {
 };
 
 function createHost(): Host {
-  return { failedCalls: 0, people: new Set(), failingSinceMs: null, openedAtMs: 0, probes: new Map() };
+  return {
+    ...{ failedCalls: 0, failedPeople: new Set(), ailing: new Set() },
+    ...{ failingSinceMs: null, openedAtMs: 0, probes: new Map() },
+  };
 }
+
+function markAiling(ailing: Set<string>, people: readonly string[]): void {
+  for (const id of people) {
+    ailing.delete(id); // a mark anew is the latest
+    ailing.add(id);
+  }
+  for (const oldest of ailing) {
+    if (ailing.size <= ailingMax) return;
+    ailing.delete(oldest);
+  }
+}
+
+const isGraphsOwn = ({ kind, reason }: CircuitAnswer): boolean =>
+  kind === "failed" && graphsOwnFailures.includes(reason ?? "");
+
+/** Whether it tells of whom it was asked about: a refusal of the account or a limit is everybody's, and not sent for each. */
+const isAbout = (answer: CircuitAnswer): boolean =>
+  answer.kind !== "blocked" && answer.kind !== "throttled" && !isGraphsOwn(answer);
 
 const context = "GraphCircuit";

@@ -207,6 +207,24 @@ describe("backfill()", async () => {
     expect(times.get("30001" as ParticipantId)).toBe(3);
   });
 
+  // Left to themselves at its end they would look like a Graph that is away: a probe in 30 s for two dozen attempts.
+  test.each(["instagram", "facebook"] as const)(
+    "twelve on whom Graph always fails are given up within seconds, and hold nobody up (%s)",
+    async (login) => {
+      await addAccount(account, login);
+      await write(200);
+      const ails = (id: ParticipantId) => (Number(id) - 30_000) % 17 === 0;
+      const fails: LookupAnswer = { kind: "failed", reason: "server_error", evidence };
+      const { run, times, messages } = await makeRun((id) => (ails(id) ? fails : found(id)));
+      const report = await run(10);
+      expect(report).toMatchObject({ successful: 188, errors: 12, outcomes: { complete: 188, server_error: 12 } });
+      expect(report.durationMs).toBeLessThan(20_000);
+      for (const [id, asked] of times) expect([id, asked]).toEqual([id, ails(id) ? 3 : 1]);
+      expect(messages().filter((message) => message.startsWith("Instagram fails"))).toEqual([]);
+    },
+    20_000,
+  );
+
   test("waits out a limit with a countdown, and then finishes", async () => {
     await addAccount(account, "instagram");
     await write(40);
