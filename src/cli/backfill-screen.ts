@@ -3,7 +3,7 @@ import type { readConfig } from "../config.ts";
 import type { Account } from "../domain/account.ts";
 import { everybody, type Run } from "../domain/run.ts";
 import type { Runtime } from "../runtime.ts";
-import { type BackfillProgress, type BackfillReport, backfill } from "../usecases/backfill.ts";
+import { type BackfillReport, backfill } from "../usecases/backfill.ts";
 import { followRun } from "../usecases/follow-run.ts";
 import { type BackfillDisplay, openLineDisplay, openLiveDisplay, type Shown } from "./backfill-display.ts";
 import { openEventDisplay } from "./backfill-events.ts";
@@ -11,6 +11,7 @@ import { withoutPeople } from "./backfill-log.ts";
 import type { Io } from "./io.ts";
 import { watchLimit } from "./limit-watch.ts";
 import { openCommandLog } from "./log-output.ts";
+import { sweepMemory } from "./memory-sweep.ts";
 
 /** A live bar, a line every few seconds, or NDJSON. */
 export type Mode = "live" | "lines" | "events";
@@ -37,12 +38,6 @@ export function createLogs(io: Io, config: ReturnType<typeof readConfig>, mode: 
   };
 }
 
-/**
- * People after whom their garbage is collected: some ten milliseconds each time, and a run of any length stays below
- * 128 MB. Left to itself the engine lets it grow to the double. For a process of its own only: a daemon answers meanwhile.
- */
-const sweepEveryPeople = 2_500;
-
 type Screen = { readonly logs: Logs; readonly mode: Mode };
 type ToCount = Pick<Runtime, "candidates" | "budget" | "clock" | "config">;
 
@@ -62,15 +57,8 @@ export async function workOn(
     screen,
   );
   using _stop = onStop(io.stopTaking, display.stopping);
-  let sweptAt = 0;
-  const onProgress = (progress: BackfillProgress) => {
-    display.progress(progress);
-    const people = progress.done + progress.names.listed;
-    if (people - sweptAt < sweepEveryPeople) return;
-    sweptAt = people;
-    Bun.gc(true);
-  };
-  const { person: onPerson } = display;
+  using _memory = sweepMemory(io);
+  const { progress: onProgress, person: onPerson } = display;
   return await backfill(runtime, { run, account }, { signal: io.stopTaking, onProgress, onPerson });
 }
 
