@@ -30,6 +30,14 @@ describe("runCommand()", () => {
     ).toBe(127);
   });
 
+  test("hands what was printed to who asks for it", async () => {
+    const signal = new AbortController().signal;
+    const printed: string[] = [];
+    const print = (bytes: Buffer) => printed.push(bytes.toString());
+    await runCommand(["/bin/sh", "-c", "echo out"], { timeoutMs: 10_000, env, signal, print });
+    expect(printed.join("")).toBe("out\n");
+  });
+
   test("ends the whole group when the time is over, and when the gate is interrupted", async () => {
     const folder = realpathSync(mkdtempSync(join(tmpdir(), "social-sync-step-")));
     try {

@@ -15,6 +15,14 @@ exec 3<&0
 exec "$0" "$@" 3<&- </dev/null 2>&1
 `;
 
+export type CommandOptions = {
+  readonly timeoutMs: number;
+  readonly env: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+  /** Where its output goes; by default to our own, as it comes. */
+  readonly print?: (bytes: Buffer) => void;
+};
+
 export type StepEnd = {
   /** Null where it was stopped because its time was over. */
   readonly exitCode: number | null;
@@ -26,10 +34,8 @@ export type StepEnd = {
  * Runs `command` in a process group of its own with nothing to read, prints what it prints, and ends the whole group
  * after `timeoutMs`. An interruption of the gate ends the step too, and the gate goes on to its last line.
  */
-export async function runCommand(
-  command: readonly [string, ...string[]],
-  options: { readonly timeoutMs: number; readonly env: Readonly<Record<string, string>>; readonly signal: AbortSignal },
-): Promise<StepEnd> {
+export async function runCommand(command: readonly [string, ...string[]], options: CommandOptions): Promise<StepEnd> {
+  const print = options.print ?? ((bytes) => process.stdout.write(bytes));
   const [program] = command;
   const child = spawn("/bin/sh", ["-c", guardedScript, ...command], {
     detached: true,
@@ -39,7 +45,7 @@ export async function runCommand(
   child.stdin.on("error", () => {}); // The step may be gone before us.
   let tail = "";
   child.stdout.on("data", (bytes: Buffer) => {
-    process.stdout.write(bytes);
+    print(bytes);
     tail = (tail + bytes.toString()).slice(-tailCharsMax);
   });
   const endGroup = (signal: NodeJS.Signals) => {
