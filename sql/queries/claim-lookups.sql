@@ -7,7 +7,8 @@
 -- $4 who holds the lease beyond the process (see release-owned-lookups.sql), or null
 -- $5 the backfill run that they are for, or null: it takes again whom a dead owner of it held  $6 its fencing token, or null;
 --    an owner who has lost the run gets nobody
--- Columns: one row an asked id that exists; lease_token is null where it was not taken.
+-- Columns: one row of lists (json), which say the same person at the same place: everybody asked for who exists. lease_token is
+--   null where they were not taken. Lists, since a thousand people in rows cost the driver more than the statement itself.
 with asked as (
   select distinct split_part(id, '_', 1) as account_id, split_part(id, '_', 2) as participant_platform_id
   from json_array_elements_text($1::text::json) as a (id)
@@ -24,21 +25,27 @@ taken as (
       and ($5::text is null or exists (select 1 from backfill_runs
         where id = $5::text and fencing_token = $6::bigint and state = 'running'))
       and ($3::boolean or next_attempt_at <= now()) and not self and last_inbound_at is not null
-    order by account_id, participant_platform_id for update of conversations skip locked
+    for update of conversations skip locked -- and so in any order: it waits for nobody
   ) free
   where c.account_id = free.account_id and c.participant_platform_id = free.participant_platform_id
-  returning c.id, c.account_id, c.participant_platform_id, c.profile_status, c.attempts, c.lease_token::text as lease_token,
-    c.last_inbound_at::text as seen_inbound_at, c.participant_username as username, c.participant_name as name,
-    c.participant_profile_pic as picture_url,
+  returning c.id, c.profile_status, c.attempts, c.lease_token::text as lease_token, c.last_inbound_at::text as seen_inbound_at,
+    c.participant_username as username, c.participant_name as name, c.participant_profile_pic as picture_url,
     (extract(epoch from c.picture_expires_at) * 1000)::float8 as picture_expires_at_ms,
     (extract(epoch from c.fetched_at) * 1000)::float8 as fetched_at_ms, false as held
+),
+claimed as (
+  select * from taken
+  union all
+  -- "not in" and no join: it is looked up in a hash however few rows the planner expects of "taken".
+  select c.id, c.profile_status, c.attempts, null, c.last_inbound_at::text,
+    c.participant_username, c.participant_name, c.participant_profile_pic,
+    (extract(epoch from c.picture_expires_at) * 1000)::float8, (extract(epoch from c.fetched_at) * 1000)::float8,
+    (c.lease_until is not null and c.lease_until >= now())
+  from conversations c join asked using (account_id, participant_platform_id)
+  where (select count(*) from taken) < (select count(*) from asked) and c.id not in (select id from taken)
 )
-select * from taken
-union all
--- "not in" and no join: it is looked up in a hash however few rows the planner expects of "taken".
-select c.id, c.account_id, c.participant_platform_id, c.profile_status, c.attempts, null, c.last_inbound_at::text,
-  c.participant_username, c.participant_name, c.participant_profile_pic,
-  (extract(epoch from c.picture_expires_at) * 1000)::float8, (extract(epoch from c.fetched_at) * 1000)::float8,
-  (c.lease_until is not null and c.lease_until >= now())
-from conversations c join asked using (account_id, participant_platform_id)
-where c.id not in (select id from taken)
+select json_agg(id) as id, json_agg(profile_status) as profile_status, json_agg(attempts) as attempts,
+  json_agg(lease_token) as lease_token, json_agg(seen_inbound_at) as seen_inbound_at, json_agg(username) as username,
+  json_agg(name) as name, json_agg(picture_url) as picture_url, json_agg(picture_expires_at_ms) as picture_expires_at_ms,
+  json_agg(fetched_at_ms) as fetched_at_ms, json_agg(held) as held
+from claimed having count(*) > 0

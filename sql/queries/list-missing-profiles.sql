@@ -4,8 +4,9 @@
 --   expected a twentieth of a new account's people, and sorted all of them for each page.
 -- $1 account id  $2 last_message_at of the last row seen (ms since 1970, null at the start)  $3 its id  $4 limit
 -- $5 the run's number, or null  $6 conversations since (ms since 1970), or null
-select id, participant_platform_id, (extract(epoch from last_message_at) * 1000)::float8 as last_message_at_ms
-from conversations
+-- Columns: ids (json), and as many times_ms (json): when their last message came, ms since 1970. Null: there are none.
+select json_agg(id) as ids, json_agg((extract(epoch from last_message_at) * 1000)::float8) as times_ms from (
+select id, last_message_at from conversations
 where account_id = $1 and profile_status in ('pending', 'username_only', 'account_blocked', 'failed') and not self
   and last_inbound_at is not null and (reason_code is null or reason_code <> 'bad_request')
   and (profile_status <> 'username_only' or reason_code is null)
@@ -14,3 +15,4 @@ where account_id = $1 and profile_status in ('pending', 'username_only', 'accoun
   and ($6::float8 is null or last_message_at >= to_timestamp($6::float8 / 1000))
 order by last_message_at desc, id desc
 limit $4::int
+) page

@@ -9,7 +9,7 @@
 -- $1 json [{ id, lease_token, seen_inbound_at, found, status, reason, attempts, fetched_at, username, name, picture_url,
 --    picture_expires_at, retry_in_ms, evidence }]  (status null: still pending, tried again in retry_in_ms)
 -- $2 id of the backfill run that looked them up, or null  $3 its fencing token, or null
--- Columns: id of each row that was written.
+-- Columns: ids (json) of the rows that were written; null: none was.
 with fence as (
   select number from backfill_runs
   where id = $2::text and fencing_token = $3::bigint and state = 'running' for update
@@ -66,4 +66,4 @@ counted as (
   ) s
   where r.id = $2::text and r.fencing_token = $3::bigint and s.done > 0
 )
-select id from written
+select json_agg(id) as ids from written

@@ -24,12 +24,12 @@ export function createCandidatesRepository(database: Database) {
       limit: number,
     ): Promise<Candidate[]> {
       const values = [accountId, before?.lastMessageAtMs ?? null, before?.id ?? null, limit, runNumber, sinceMs];
-      type Row = { id: ConversationId; last_message_at_ms: number };
+      type Row = { ids: ConversationId[] | null; times_ms: number[] };
       const action = "list conversations without a profile";
-      const rows = await (scope === "missing"
+      const [page] = await (scope === "missing"
         ? database.query<Row>(listMissingProfiles, values, action)
         : database.query<Row>(listPeople, [...values, scope === "everybody"], action));
-      return rows.map((row) => ({ id: row.id, lastMessageAtMs: row.last_message_at_ms }));
+      return (page?.ids ?? []).map((id, at) => ({ id, lastMessageAtMs: page?.times_ms[at] ?? 0 }));
     },
 
     /** How many there are, by what is known of them: a reason, else a status. Most frequent first. */

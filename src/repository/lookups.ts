@@ -8,7 +8,7 @@ import releaseLookupsSql from "../../sql/queries/release-lookups.sql" with { typ
 import releaseOwnedLookups from "../../sql/queries/release-owned-lookups.sql" with { type: "text" };
 import saveOutcomesSql from "../../sql/queries/save-outcomes.sql" with { type: "text" };
 import saveUsernamesSql from "../../sql/queries/save-usernames.sql" with { type: "text" };
-import type { AccountId, ConversationId, ParticipantId } from "../domain/ids.ts";
+import { type AccountId, type ConversationId, parseConversationId } from "../domain/ids.ts";
 import {
   type Lookup,
   type Profile,
@@ -32,20 +32,19 @@ export type Claim =
   | { readonly kind: "done"; readonly conversationId: ConversationId; readonly status: ProfileStatus }
   | { readonly kind: "missing"; readonly conversationId: ConversationId };
 
-type ClaimRow = {
-  id: ConversationId;
-  account_id: AccountId;
-  participant_platform_id: ParticipantId;
-  profile_status: ProfileStatus;
-  attempts: number;
-  lease_token: string | null;
-  seen_inbound_at: string | null;
-  username: string | null;
-  name: string | null;
-  picture_url: string | null;
-  picture_expires_at_ms: number | null;
-  fetched_at_ms: number | null;
-  held: boolean;
+/** A list a column; the same place in each is the same person. */
+type ClaimColumns = {
+  id: ConversationId[];
+  profile_status: ProfileStatus[];
+  attempts: number[];
+  lease_token: (string | null)[];
+  seen_inbound_at: (string | null)[];
+  username: (string | null)[];
+  name: (string | null)[];
+  picture_url: (string | null)[];
+  picture_expires_at_ms: (number | null)[];
+  fetched_at_ms: (number | null)[];
+  held: boolean[];
 };
 
 export type LookupsRepository = ReturnType<typeof createLookupsRepository>;
@@ -61,7 +60,7 @@ export function createLookupsRepository(database: Database, owner: string | null
      * whom a dead owner of the run held is taken again; a run that was lost gets nobody. One claim an id, in the order asked.
      */
     async claimLookups(ids: readonly ConversationId[], force: boolean, run: RunHold | null = null): Promise<Claim[]> {
-      const rows = await database.queryOften<ClaimRow>(
+      const [columns] = await database.queryOften<ClaimColumns>(
         claimLookupsSql,
         [
           JSON.stringify(ids),
@@ -73,27 +72,11 @@ export function createLookupsRepository(database: Database, owner: string | null
         ],
         "claim profile lookups",
       );
-      const byId = new Map(rows.map((row) => [row.id, row]));
+      const placeOf = new Map(columns?.id.map((id, place) => [id, place]));
       return ids.map((conversationId): Claim => {
-        const row = byId.get(conversationId);
-        if (row === undefined) return { kind: "missing", conversationId };
-        if (row.lease_token === null)
-          return row.held
-            ? { kind: "held", conversationId }
-            : { kind: "done", conversationId, status: row.profile_status };
-        return {
-          kind: "taken",
-          lookup: {
-            conversationId,
-            accountId: row.account_id,
-            participantId: row.participant_platform_id,
-            leaseToken: row.lease_token,
-            seenInboundAt: row.seen_inbound_at,
-            username: row.username,
-            stored: readStored(row),
-            attempts: row.attempts,
-          },
-        };
+        const place = placeOf.get(conversationId);
+        const lookup = columns === undefined || place === undefined ? null : readClaim(columns, place);
+        return lookup ?? { kind: "missing", conversationId };
       });
     },
 
@@ -106,7 +89,7 @@ export function createLookupsRepository(database: Database, owner: string | null
       run: RunHold | null = null,
     ): Promise<ConversationId[]> {
       if (outcomes.length === 0) return [];
-      const rows = await database.queryOften<{ id: ConversationId }>(
+      const [saved] = await database.queryOften<{ ids: ConversationId[] | null }>(
         saveOutcomesSql,
         [
           JSON.stringify(outcomes.map(({ lookup, outcome }) => buildOutcomeRow(lookup, outcome))),
@@ -115,7 +98,7 @@ export function createLookupsRepository(database: Database, owner: string | null
         ],
         "save profiles",
       );
-      return rows.map((row) => row.id);
+      return saved?.ids ?? [];
     },
 
     /** Names people whose profile was refused and who have no name yet. */
@@ -180,16 +163,30 @@ export function createLookupsRepository(database: Database, owner: string | null
 /** At worst these walk all of an account's people, about once an hour. */
 const countDeadlineMs = 10_000;
 
-function readStored(row: ClaimRow): Profile | null {
-  if (row.fetched_at_ms === null) return null;
-  return {
-    participantId: row.participant_platform_id,
-    username: row.username,
-    name: row.name,
-    pictureUrl: row.picture_url,
-    pictureExpiresAtMs: row.picture_expires_at_ms,
-    fetchedAtMs: row.fetched_at_ms,
-  };
+function readClaim(columns: ClaimColumns, place: number): Claim | null {
+  const key = parseConversationId(columns.id[place]);
+  const status = columns.profile_status[place];
+  if (key === null || status === undefined) return null;
+  const { conversationId, participantId } = key;
+  const leaseToken = columns.lease_token[place] ?? null;
+  if (leaseToken === null)
+    return columns.held[place] === true ? { kind: "held", conversationId } : { kind: "done", conversationId, status };
+  const username = columns.username[place] ?? null;
+  const fetchedAtMs = columns.fetched_at_ms[place] ?? null;
+  const stored: Profile | null =
+    fetchedAtMs === null
+      ? null
+      : {
+          participantId,
+          username,
+          name: columns.name[place] ?? null,
+          pictureUrl: columns.picture_url[place] ?? null,
+          pictureExpiresAtMs: columns.picture_expires_at_ms[place] ?? null,
+          fetchedAtMs,
+        };
+  const seenInboundAt = columns.seen_inbound_at[place] ?? null;
+  const attempts = columns.attempts[place] ?? 0;
+  return { kind: "taken", lookup: { ...key, leaseToken, seenInboundAt, username, stored, attempts } };
 }
 
 function buildOutcomeRow(lookup: Lookup, outcome: ProfileOutcome) {

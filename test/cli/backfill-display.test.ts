@@ -13,6 +13,7 @@ import {
 } from "../../src/domain/ids.ts";
 import type { BackfillProgress } from "../../src/usecases/backfill.ts";
 import { createManualClock } from "./manual-clock.ts";
+import { linesOf } from "./run-cli.ts";
 
 const noNames = { calls: 0, listed: 0, named: 0, imported: 0 };
 const run: Shown = {
@@ -101,18 +102,25 @@ describe("openEventDisplay()", () => {
     }
   });
 
-  test("tells each person on a line of their own", () => {
+  test("tells each person on a line of their own, those of a step in one write before its progress", () => {
     const writes: string[] = [];
     const io = { stdout: outputTo(writes), stderr: outputTo([]), env: {}, clock: createManualClock().clock };
     const display = openEventDisplay(io, run);
     const id = conversationIdOf(parseAccountId("17841") as AccountId, parseParticipantId("900") as ParticipantId);
-    display.person({ id, outcome: "complete", username: "a\nb", name: "지우\u2028" });
-    expect(writes).toHaveLength(1);
-    expect(writes[0]?.indexOf("\n")).toBe((writes[0]?.length ?? 0) - 1);
-    expect(JSON.parse(writes[0] ?? "")).toEqual({
+    const person = { id, outcome: "complete", username: "a\nb", name: "지우\u2028" } as const;
+    const told = {
       ...{ v: 1, event: "person", runId: "r", conversationId: "17841_900", participantId: "900" },
       ...{ outcome: "complete", username: "a\nb", name: "지우\u2028" },
-    });
+    };
+    for (let times = 0; times < 2; times += 1) display.person(person);
+    display.progress(progress(2));
+    expect(writes).toHaveLength(2);
+    expect(writes[0]?.endsWith("\n")).toBe(true);
+    expect(linesOf(writes[0] ?? "").map((line) => JSON.parse(line))).toEqual([told, told]);
+    expect(JSON.parse(writes[1] ?? "")).toMatchObject({ event: "progress", done: 2 });
+    display.person(person); // what no progress follows is told at the end
+    display[Symbol.dispose]();
+    expect(JSON.parse(writes.at(-1) ?? "")).toEqual(told);
   });
 
   test("has the same fields in every line of a kind, which README lists", () => {
@@ -126,6 +134,7 @@ describe("openEventDisplay()", () => {
     display.progress(listed(50, { pausedForMs: 9_000 }));
     const id = conversationIdOf(parseAccountId("17841") as AccountId, parseParticipantId("900") as ParticipantId);
     display.person({ id, outcome: "gone", username: null, name: null });
+    display[Symbol.dispose]();
     const { done, successful, errors, outcomes } = progress(7);
     const counted = { done, total: 7, successful, errors, outcomes, names };
     const end = { state: "completed", durationMs: 5, interrupted: false, blockedReason: null } as const;

@@ -161,11 +161,11 @@ describe("backfill", async () => {
     let refusals = 1;
     world.graph.answer = () => (refusals-- > 0 ? refusal(4, 403) : null);
     const env = { ...world.env, SOCIAL_SYNC_RATE_WINDOW_MS: "8000" };
-    const { stdout } = await runCli(["backfill", "--account-id", "shop", "--json"], { env });
+    const { exitCode, stdout, stderr } = await runCli(["backfill", "--account-id", "shop", "--json"], { env });
     const pauses = linesOf(stdout)
       .map((line) => JSON.parse(line))
       .filter(({ event }) => event === "pause");
-    expect(pauses).toHaveLength(1);
+    expect({ exitCode, pauses: pauses.length }, stderr).toEqual({ exitCode: 0, pauses: 1 });
     expect(pauses[0].pausedForMs).toBeGreaterThan(500);
   });
 
