@@ -16,6 +16,9 @@ export const paceLagShare = 1 / 50;
 export const paceLagCallsMin = 2;
 /** Paced calls go together, as many as are asked for or fall into this part of what may be made up for: fewer and fuller batches. */
 export const paceLumpShare = 1 / 2;
+/** Calls that share requests are paced by whole ones where the lane may have so many of them in a window; who comes late for one may make up for so many. */
+export const paceRequestsMin = 2;
+export const paceLagRequests = 1.25;
 /** Below this usage a caller may feel its way, one call at a time, where what is known allows none. */
 export const feelPercentLive = 97;
 export const feelPercentShared = 93;
@@ -65,6 +68,11 @@ export function restOf({ whole, usable }: Allowance, live: number): number {
   const demand = live + Math.ceil(liveReserveRoots * Math.sqrt(live));
   // An allowance too small to share still lets the other lanes move.
   return Math.max(1, Math.min(whole - Math.ceil(whole * liveReserveShare), usable - demand));
+}
+
+/** Of `open` calls, where more are wanted, those that fill whole requests. */
+export function fillRequests(open: number, calls: number, perRequest: number): number {
+  return open >= calls ? open : open - (open % perRequest);
 }
 
 /**

@@ -3,7 +3,7 @@ import { assert } from "../lib/assert.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { allowanceOf } from "./allowance.ts";
-import type { Lane, Ledger, PoolSnapshot, Settlement, Throttle, UsageReading } from "./ledger.ts";
+import type { Lane, Ledger, LedgerRequest, PoolSnapshot, Settlement, Throttle, UsageReading } from "./ledger.ts";
 import { createMemoryLedger } from "./memory-ledger.ts";
 import { createSharedLedger, type SharedLedgerOptions } from "./shared-ledger.ts";
 
@@ -35,7 +35,7 @@ export type TakeRequest = {
   readonly pool?: PoolName;
   readonly lane: Lane;
   readonly calls: number;
-};
+} & Partial<Pick<LedgerRequest, "perRequest" | "firstCalls">>; // 1 each by default
 /** Calls that may be made; hand it to `settle()` with how they ended. */
 export type Grant = Pick<Settlement, "pool" | "id" | "lane">;
 /** `resumeInMs` is 0 where all calls were granted, else when to ask again. */
@@ -73,11 +73,14 @@ export function createBudget(options: BudgetOptions) {
 
   return {
     /** Reserves up to `calls` in one step, before they are made. */
-    async take({ accountId, pool = "profile", lane, calls }: TakeRequest): Promise<Taken> {
+    async take({ accountId, pool = "profile", lane, calls, ...whole }: TakeRequest): Promise<Taken> {
       assert(Number.isInteger(calls) && calls >= 0, `calls must be a whole number, got ${calls}`);
       const grant = { pool: namePool(accountId, pool), id: newId(), lane };
       if (calls === 0) return { granted: 0, resumeInMs: 0, grant };
-      const { granted, resumeInMs } = await ledger.take({ ...grant, calls, share: 1, spacingMs: spacingMsOf[pool] });
+      const { perRequest = 1, firstCalls = 1 } = whole;
+      const spacingMs = spacingMsOf[pool];
+      const request = { ...grant, calls, perRequest, firstCalls, share: 1, spacingMs };
+      const { granted, resumeInMs } = await ledger.take(request);
       return { granted, resumeInMs, grant };
     },
 

@@ -8,6 +8,7 @@ local huge = math.huge
 -- rules
 local liveReserveShare, liveReserveRoots, learnedShare, throttledShare, throttledWindows = 0.05, 2, 0.995, 0.98, 5
 local freeShare, paceLagShare, paceLagCallsMin, paceLumpShare = 0.1, 1 / 50, 2, 1 / 2
+local paceRequestsMin, paceLagRequests = 2, 1.25
 local laneWaitShare, laneWaitMsMax = 1 / 100, 2000
 local slownessFade, firstAloneMs = 1 / 1000, 2000
 local feelShare, feelShareAt98, feelShareAt99, pollShare = 1 / 36, 1 / 10, 1, 1 / 360
@@ -196,6 +197,11 @@ local function restOf(whole, usable, live)
   return math.max(1, math.min(whole - math.ceil(whole * liveReserveShare), usable - demand))
 end
 
+local function fillRequests(open, calls, perRequest)
+  if open >= calls then return open end
+  return open - math.fmod(open, perRequest)
+end
+
 local function finish(...)
   local used = count()
   for name in pairs(changed) do
@@ -212,6 +218,7 @@ end
 if step == 'take' then
   local lane, calls, id = ARGV[8], tonumber(ARGV[9]), ARGV[10]
   local ceilingGiven, share, apart = tonumber(ARGV[11]) or huge, tonumber(ARGV[12]), tonumber(ARGV[13])
+  local perRequest, firstCalls = tonumber(ARGV[14]), tonumber(ARGV[15])
   local appPasses, appResume = passesOf(appGate)
   local ownPasses, ownResume = passesOf(ownGate)
   if appPasses == 0 or ownPasses == 0 then
@@ -222,46 +229,50 @@ if step == 'take' then
   local whole, allowance = allowanceOf(ceilingGiven, learned, share)
   local _, ceiling = allowanceOf(ceilingGiven, nil, share)
   local pollMs = math.max(1, math.min(pollMsMax, windowMs * pollShare))
-  local left, free, spacing, lump, paceFrom = huge, huge, 0, 0, 0
+  local left, free, spacing, lump, request, paceFrom = huge, huge, 0, 0, 0, 0
   local limited = lane ~= 'live' and allowance < huge
   if limited then
     local rest = restOf(whole, allowance, used - usedShared)
     spacing = windowMs / rest
-    local lag = math.max(windowMs * paceLagShare, paceLagCallsMin * spacing)
+    local short = math.max(windowMs * paceLagShare, paceLagCallsMin * spacing)
+    if rest >= paceRequestsMin * perRequest then request = perRequest * spacing end
+    local lag = math.max(short, paceLagRequests * request)
     paceFrom = math.max(state.paceAt or -huge, now - lag)
     left = rest + math.floor(rest * (1 / bucketsPerWindow + n('slowness') / windowMs)) - usedShared
     free = math.max(0, math.floor(rest * freeShare) - usedShared)
-    lump = math.max(1, math.min(calls, math.floor(lag * paceLumpShare / spacing)))
+    lump = math.max(math.floor(short * paceLumpShare / spacing), math.floor(request / spacing + 0.5))
+    lump = math.max(1, math.min(calls, lump))
   end
   local passes = math.min(appPasses, ownPasses)
+  local isNew = now - (state.bornAt or now) < windowMs
+  local at, pause = state.percent or usagePercentMax, 0
+  if at >= (lane == 'live' and feelPercentLive or feelPercentShared) then
+    pause = windowMs * (at < 98 and feelShare or at < 99 and feelShareAt98 or feelShareAt99)
+  end
+  local isVague = (state.learned or 0) < huge and used < ceiling and pause == 0
+    and (lane == 'live' or isNew or at < usagePercentVague)
   local function roomWithin()
     if not learned and n('flying') > 0 and now - n('grantedAt') < firstAloneMs then return 0, pollMs end
     local leaves = untilLess(false)
-    local isNew = now - (state.bornAt or now) < windowMs
-    local at, pause = state.percent or usagePercentMax, 0
-    if at >= (lane == 'live' and feelPercentLive or feelPercentShared) then
-      pause = windowMs * (at < 98 and feelShare or at < 99 and feelShareAt98 or feelShareAt99)
-    end
-    local isVague = learned and learned < huge and used < ceiling and pause == 0
-      and (lane == 'live' or isNew or at < usagePercentVague)
     local open = allowance - used
     local resume = leaves > 0 and leaves or pollMs
     local full = open <= 0
     if limited then
       local paced = math.floor((now - paceFrom) / spacing + 1e-6)
-      local ready = math.max(free, paced)
+      local ready = math.max(free, paced, isVague and perRequest > 1 and perRequest or 0)
       if left <= 0 and open > 0 then
         resume = math.max(1, untilLess(true))
       elseif left > 0 and open > 0 and ready < calls then
         resume = math.max(1, math.ceil(paceFrom + lump * spacing - now))
       end
       full = full or left <= 0 or (ready <= 0 and isNew)
-      open = math.min(open, left, ready < lump and 0 or ready)
+      local due = request > 0 and fillRequests(ready, calls, perRequest) or ready
+      open = math.min(open, left, due < lump and 0 or due)
       local waits = state.waitlive or -huge
       if lane == 'backfill' then waits = math.max(waits, state.waitrefresh or -huge) end
       if now < waits then return 0, math.max(1, math.ceil(math.min(resume, waits - now))) end
     end
-    if not learned then return math.min(1, open), pollMs end
+    if not learned then return math.min(firstCalls, open), pollMs end
     if isVague then resume = math.min(resume, pollMs) end
     if full and learned < huge and used < ceiling then
       local restMs = passes == 1 and 0 or (state.toldAt or -huge) + pause - now
@@ -287,7 +298,7 @@ if step == 'take' then
     put('wait' .. lane, granted < calls and now + resume + math.min(laneWaitMsMax, windowMs * laneWaitShare) or nil)
   end
   if granted > 0 then
-    if limited then
+    if limited and not (perRequest > 1 and isVague) then
       put('paceAt', free > 0 and now + math.max(0, granted - free) * spacing or paceFrom + granted * spacing)
     end
     if apart > 0 then put('nextAt', now + apart) end

@@ -17,6 +17,10 @@ export type LedgerRequest = {
   readonly lane: Lane;
   /** Whole, 1 or more. */
   readonly calls: number;
+  /** Calls that one request carries: a grant of fewer than were asked for fills whole requests, as far as the allowance holds one. 1: each goes by itself. */
+  readonly perRequest: number;
+  /** Calls that may be the first of all, before any answer has told of room: 1, unless the caller knows more. */
+  readonly firstCalls: number;
   /** Names this request in every process. */
   readonly id: string;
   /** This book's part of the allowance is one in so many: 1, but where Redis is lost. */

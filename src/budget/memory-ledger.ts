@@ -38,7 +38,8 @@ export function createMemoryLedger(
     };
   }
 
-  function take({ pool: name, lane, calls, id, share, spacingMs }: LedgerRequest): LedgerTaken {
+  function take({ pool: name, id, share, ...request }: LedgerRequest): LedgerTaken {
+    const { calls } = request;
     const { pool, gate } = keptOf(name);
     const nowMs = clock.monotonicMs();
     const gates = [appGate.allowance(), gate.allowance()];
@@ -49,11 +50,10 @@ export function createMemoryLedger(
     }
     const passes = Math.min(...gates.map((allowance) => allowance.calls));
     const ask = {
-      lane,
-      calls,
+      ...request,
       allowance: allowanceOf(ceiling, pool.known(nowMs).learned, share),
       ceiling: allowanceOf(ceiling, null, share).usable,
-      spacingMs: spacingMs * share,
+      spacingMs: request.spacingMs * share,
       probes: passes === 1,
     };
     const room = pool.room(nowMs, ask);

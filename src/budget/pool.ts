@@ -5,6 +5,7 @@ import {
   feelShare,
   feelShareAt98,
   feelShareAt99,
+  fillRequests,
   firstAloneMs,
   flightMsOf,
   freeShare,
@@ -12,8 +13,10 @@ import {
   laneWaitShare,
   learnAllowance,
   paceLagCallsMin,
+  paceLagRequests,
   paceLagShare,
   paceLumpShare,
+  paceRequestsMin,
   pollMsMax,
   pollShare,
   restOf,
@@ -23,18 +26,15 @@ import {
   usagePercentMax,
   usagePercentVague,
 } from "./allowance.ts";
-import type { Lane, Settlement } from "./ledger.ts";
+import type { LedgerRequest, Settlement } from "./ledger.ts";
 import { bucketsPerWindow, createSlidingWindow, type WindowCount } from "./sliding-window.ts";
 
 type Flight = { readonly atMs: number; readonly calls: number; readonly shared: number; readonly landedBefore: number };
 export type Room = { readonly calls: number; readonly resumeInMs: number };
-export type Ask = {
-  readonly lane: Lane;
-  readonly calls: number;
+export type Ask = Pick<LedgerRequest, "lane" | "calls" | "perRequest" | "firstCalls" | "spacingMs"> & {
   readonly allowance: Allowance;
   /** What would be used were nothing learned. */
   readonly ceiling: number;
-  readonly spacingMs: number;
   /** After a stop one call goes to see how things are, whatever is known. */
   readonly probes: boolean;
 };
@@ -85,18 +85,22 @@ export function createPool(windowMs: number) {
   }
 
   /** What refresh and backfill may have of the allowance: part of it at once, the rest one every `spacingMs`. */
-  function paceOf(nowMs: number, used: WindowCount, calls: number, allowance: Allowance) {
+  function paceOf(nowMs: number, used: WindowCount, { calls, perRequest, allowance }: Ask) {
     const rest = restOf(allowance, used.calls - used.shared);
     const spacingMs = windowMs / rest;
-    const lagMs = Math.max(windowMs * paceLagShare, paceLagCallsMin * spacingMs);
+    const shortMs = Math.max(windowMs * paceLagShare, paceLagCallsMin * spacingMs);
+    const requestMs = rest < paceRequestsMin * perRequest ? 0 : perRequest * spacingMs;
+    const lagMs = Math.max(shortMs, paceLagRequests * requestMs);
     const fromMs = Math.max(paceAtMs, nowMs - lagMs);
     // Still counted here, and at Instagram no more.
     const stale = Math.floor(rest * (1 / bucketsPerWindow + slownessMs / windowMs));
+    const lump = Math.max(Math.floor((shortMs * paceLumpShare) / spacingMs), Math.round(requestMs / spacingMs));
     return {
+      fills: requestMs > 0,
       left: rest + stale - used.shared,
       free: Math.max(0, Math.floor(rest * freeShare) - used.shared),
       paced: Math.floor((nowMs - fromMs) / spacingMs + 1e-6),
-      lump: Math.max(1, Math.min(calls, Math.floor((lagMs * paceLumpShare) / spacingMs))),
+      lump: Math.max(1, Math.min(calls, lump)),
       spacingMs,
       fromMs,
     };
@@ -110,26 +114,21 @@ export function createPool(windowMs: number) {
     return { calls: 1, resumeInMs: Math.ceil(ask.spacingMs) };
   }
 
-  function roomWithin(nowMs: number, { lane, calls, allowance, ceiling, probes }: Ask): Room {
+  function roomWithin(nowMs: number, ask: Ask): Room {
+    const { lane, calls, perRequest, allowance, probes } = ask;
     const used = count(nowMs);
     const pollMs = Math.max(1, Math.min(pollMsMax, windowMs * pollShare));
     if (learned === null && flying.calls > 0 && nowMs - grantedAtMs < firstAloneMs)
       return { calls: 0, resumeInMs: pollMs };
     const leavesInMs = log.untilLess(nowMs, (bucket) => bucket.calls);
-    // In its first window a pool may be one that others have filled: what it knows is too little to keep to a pace of it.
-    const isNew = nowMs - (bornAtMs ?? nowMs) < windowMs;
-    // Low usage tells that there is room, and not yet how much: the next answer does.
-    const isVague =
-      learned !== Number.POSITIVE_INFINITY &&
-      used.calls < ceiling &&
-      pauseToFeel(lane) === 0 &&
-      (lane === "live" || isNew || (percent ?? usagePercentMax) < usagePercentVague);
+    const isNew = isFresh(nowMs);
+    const isVague = knowsLittle(nowMs, used, ask);
     let open = allowance.usable - used.calls;
     let resumeInMs = leavesInMs > 0 ? leavesInMs : pollMs;
     let full = open <= 0;
     if (isPaced(lane, allowance)) {
-      const { left, free, paced, lump, spacingMs, fromMs } = paceOf(nowMs, used, calls, allowance);
-      const ready = Math.max(free, paced);
+      const { fills, left, free, paced, lump, spacingMs, fromMs } = paceOf(nowMs, used, ask);
+      const ready = Math.max(free, paced, isVague && perRequest > 1 ? perRequest : 0);
       if (left <= 0 && open > 0) {
         resumeInMs = Math.max(
           1,
@@ -139,14 +138,15 @@ export function createPool(windowMs: number) {
         resumeInMs = Math.max(1, Math.ceil(fromMs + lump * spacingMs - nowMs));
       }
       full ||= left <= 0 || (ready <= 0 && isNew);
-      open = Math.min(open, left, ready < lump ? 0 : ready);
+      const due = fills ? fillRequests(ready, calls, perRequest) : ready;
+      open = Math.min(open, left, due < lump ? 0 : due);
       const waitsMs = Math.max(waitsUntilMs.live, lane === "backfill" ? waitsUntilMs.refresh : waitsUntilMs.live);
       if (nowMs < waitsMs)
         return { calls: 0, resumeInMs: Math.max(1, Math.ceil(Math.min(resumeInMs, waitsMs - nowMs))) };
     }
-    if (learned === null) return { calls: Math.min(1, open), resumeInMs: pollMs };
+    if (learned === null) return { calls: Math.min(ask.firstCalls, open), resumeInMs: pollMs };
     if (isVague) resumeInMs = Math.min(resumeInMs, pollMs);
-    if (full && learned !== Number.POSITIVE_INFINITY && used.calls < ceiling) {
+    if (full && learned !== Number.POSITIVE_INFINITY && used.calls < ask.ceiling) {
       const restMs = probes ? 0 : toldAtMs + pauseToFeel(lane) - nowMs;
       if (flying.calls === 0 && restMs <= 0) return { calls: 1, resumeInMs };
       // Who feels its way asks again by itself; the others need not press.
@@ -155,7 +155,16 @@ export function createPool(windowMs: number) {
     return { calls: Math.max(0, open), resumeInMs };
   }
 
-  function pauseToFeel(lane: Lane): number {
+  /** In its first window a pool may be one that others have filled: what it knows is too little to keep to a pace of it. */
+  const isFresh = (nowMs: number) => nowMs - (bornAtMs ?? nowMs) < windowMs;
+
+  /** Low usage tells that there is room, and not yet how much: the next answer does. */
+  function knowsLittle(nowMs: number, used: WindowCount, { lane, ceiling }: Ask): boolean {
+    if (learned === Number.POSITIVE_INFINITY || used.calls >= ceiling || pauseToFeel(lane) > 0) return false;
+    return lane === "live" || isFresh(nowMs) || (percent ?? usagePercentMax) < usagePercentVague;
+  }
+
+  function pauseToFeel(lane: Ask["lane"]): number {
     const at = percent ?? usagePercentMax;
     if (at < (lane === "live" ? feelPercentLive : feelPercentShared)) return 0;
     return windowMs * (at < 98 ? feelShare : at < 99 ? feelShareAt98 : feelShareAt99);
@@ -163,7 +172,7 @@ export function createPool(windowMs: number) {
 
   /** Books `granted` calls; `resumeInMs` is what the caller was told where it wanted more. */
   function book(nowMs: number, id: string, granted: number, ask: Ask, resumeInMs: number): void {
-    const { lane, calls, allowance, spacingMs: apartMs } = ask;
+    const { lane, calls, perRequest, allowance, spacingMs: apartMs } = ask;
     if (lane !== "backfill") {
       waitsUntilMs[lane] =
         granted === calls
@@ -172,8 +181,9 @@ export function createPool(windowMs: number) {
     }
     if (granted === 0) return;
     const used = count(nowMs);
-    if (isPaced(lane, allowance)) {
-      const { free, spacingMs, fromMs } = paceOf(nowMs, used, calls, allowance);
+    // A whole request of which the next answer learns more is ahead of a pace that it will change.
+    if (isPaced(lane, allowance) && !(perRequest > 1 && knowsLittle(nowMs, used, ask))) {
+      const { free, spacingMs, fromMs } = paceOf(nowMs, used, ask);
       paceAtMs = free > 0 ? nowMs + Math.max(0, granted - free) * spacingMs : fromMs + granted * spacingMs;
     }
     if (apartMs > 0) nextAtMs = nowMs + apartMs;
@@ -231,4 +241,5 @@ export function createPool(windowMs: number) {
   };
 }
 
-const isPaced = (lane: Lane, allowance: Allowance) => lane !== "live" && allowance.usable !== Number.POSITIVE_INFINITY;
+const isPaced = (lane: Ask["lane"], allowance: Allowance) =>
+  lane !== "live" && allowance.usable !== Number.POSITIVE_INFINITY;

@@ -85,8 +85,9 @@ export async function openRedisLedger(options: RedisLedgerOptions): Promise<Redi
 
   const rest = (words: readonly string[]) => words.slice(8);
   return {
-    async take({ pool, lane, calls, id, share, spacingMs }) {
-      const words = await run("take", pool, [lane, calls, id, ceiling ?? "", share, spacingMs * share]);
+    async take({ pool, lane, calls, id, share, spacingMs, perRequest, firstCalls }) {
+      const given = [lane, calls, id, ceiling ?? "", share, spacingMs * share, perRequest, firstCalls];
+      const words = await run("take", pool, given);
       const [granted, resumeInMs] = rest(words).map(Number);
       return { granted: granted ?? 0, resumeInMs: resumeInMs ?? 0, snapshot: readSnapshot(words) };
     },

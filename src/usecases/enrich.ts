@@ -15,6 +15,7 @@ import {
 import { attemptsMax } from "../domain/lookup-rules.ts";
 import {
   type BlockedReason,
+  batchSizeMax,
   isFresh,
   type Lookup,
   type LookupAnswer,
@@ -54,6 +55,8 @@ export type EnrichOptions = {
   signal: AbortSignal;
   /** The backfill run they are looked up for: it counts them, and once somebody else holds it nothing is written. */
   run?: RunHold & { readonly options: Pick<RunOptions, "scope"> };
+  /** How many calls may go before any answer has told how much room there is (see ledger.ts); by default one. */
+  firstCalls?: number;
   /** What the caller has read of the accounts a moment ago, for who asks often. */
   readAccess?: (id: AccountId) => AccessReading;
 };
@@ -135,7 +138,7 @@ async function lookUp(
   { accounts, cache, budget, graph, circuit, clock, lookups, log }: EnrichDependencies,
   { accountId, reading }: { readonly accountId: AccountId; readonly reading: AccessReading | undefined },
   group: readonly Lookup[],
-  { lane, signal, run }: EnrichOptions,
+  { lane, signal, run, firstCalls = 1 }: EnrichOptions,
 ): Promise<{ decided: Decided[]; putOff: Decided[]; asked: (Asked & { access: AccountAccess }) | null }> {
   const putOff: Decided[] = [];
   const nothing = (decided: Decided[]) => ({ decided, putOff, asked: null });
@@ -174,7 +177,10 @@ async function lookUp(
     decided.push({ lookup, outcome: awayOutcome(lookup.attempts, pass.resumeInMs, clock.random()) });
   if (asked.length === 0) return nothing(decided);
 
-  const { granted, resumeInMs, grant } = await budget.take({ accountId, lane, calls: asked.length });
+  // A customer who waits is not left to the next request for its being full.
+  const perRequest = lane === "live" || entry.access.login !== "facebook" ? 1 : batchSizeMax;
+  const ask = { accountId, lane, calls: asked.length, perRequest, firstCalls };
+  const { granted, resumeInMs, grant } = await budget.take(ask);
   // The backfill itself asks again for its people: armed, they would be the daemon's to look up, beside who writes now.
   const waiting = asked.slice(granted);
   if (lane === "backfill") await lookups.releaseLookups(waiting);

@@ -1,3 +1,4 @@
+import type { Budget } from "../budget/budget.ts";
 import type { Account } from "../domain/account.ts";
 import type { ConversationCursor } from "../domain/conversation.ts";
 import type { AccountId, ConversationId } from "../domain/ids.ts";
@@ -25,12 +26,15 @@ const singleStepMax = 50;
 export const laterMax = 10_000;
 /** What was read of the account holds so long: what Instagram answers says more than the row does. */
 const accessTrustMs = 5_000;
+/** Below this usage, per cent, fifty calls more are no matter. */
+const roomPercentMax = 50;
 /** How often a countdown is told. */
 const countdownMs = 250;
 
 export type ProfilesDependencies = {
   candidates: Pick<CandidatesRepository, "listCandidates">;
   accounts: Pick<AccountsRepository, "readAccess">;
+  budget: Pick<Budget, "state">;
   enrich: Enrich;
   clock: Pick<Clock, "after" | "monotonicMs">;
 };
@@ -58,7 +62,7 @@ type Waiting = { readonly id: ConversationId; readonly page: Page | null };
  * to what was granted. Answers whether it came to the end. Throws `storage_unavailable`.
  */
 export async function lookUpCandidates(
-  { candidates, accounts, enrich, clock }: ProfilesDependencies,
+  { candidates, accounts, budget, enrich, clock }: ProfilesDependencies,
   { run, account }: { run: Run; account: Account },
   { halt, done, onCursor, onPause, onResults, cursor: start }: ProfilesIo,
 ): Promise<boolean> {
@@ -66,6 +70,7 @@ export async function lookUpCandidates(
   const ask = { scope, sinceMs, runNumber: run.number };
   const sizes = sizesOf(account, batchSize);
   const readAccess = rememberAccess(accounts, clock);
+  const firstCalls = await firstCallsOf(budget, account);
 
   const queue: Waiting[] = [];
   const pages: Page[] = [];
@@ -120,7 +125,7 @@ export async function lookUpCandidates(
   const step = async (people: readonly Waiting[]): Promise<void> => {
     const results = await enrich(
       people.map(({ id }) => id),
-      { lane: "backfill", force: true, signal: never, run, readAccess },
+      { lane: "backfill", force: true, signal: never, run, readAccess, firstCalls },
     );
     const heldUp: Waiting[] = [];
     const nowMs = clock.monotonicMs();
@@ -195,6 +200,13 @@ function sizesOf({ login }: Pick<Account, "login">, batchSize: number) {
   }
   const max = Math.min(batchSize, singleStepMax);
   return { first: max, max, lanes: singleLanes, fit: (people: number) => Math.max(1, people) };
+}
+
+/** A whole request where the inbox's answers told of room; else one call, which shows how much there is. */
+async function firstCallsOf(budget: ProfilesDependencies["budget"], { id, login }: Account): Promise<number> {
+  if (login !== "facebook") return 1;
+  const { learned, percent } = await budget.state(id, "conversations");
+  return learned !== null && (percent ?? 0) < roomPercentMax ? batchSizeMax : 1;
 }
 
 /** Reads the account's row only once in a while. */

@@ -15,7 +15,8 @@ async function tell({ ledger, clock }: OpenedLedger, windowMs: number): Promise<
     if (pick(3) > 0) {
       const spacingMs = pool === "account1" && step > 200 ? 40 : 0;
       const part = { share: 1 + pick(2), spacingMs };
-      const request = { pool, lane: lanes[pick(3)] ?? "live", calls: 1 + pick(12), id: `${step}`, ...part };
+      const whole = { perRequest: 1 + pick(2) * pick(9), firstCalls: 1 + pick(2) * pick(9) };
+      const request = { pool, lane: lanes[pick(3)] ?? "live", calls: 1 + pick(12), id: `${step}`, ...part, ...whole };
       const taken = await ledger.take(request);
       told.push(taken);
       if (taken.granted > 0) flying.push({ request, granted: taken.granted });

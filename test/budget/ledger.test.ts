@@ -17,10 +17,11 @@ function createCaller({ ledger }: OpenedLedger, pool = "shop") {
     calls = 1,
     lane: Lane = "live",
     spacingMs = 0,
+    { perRequest = 1, firstCalls = 1 } = {},
   ): Promise<LedgerTaken & { end: (how?: Ended) => Promise<number | null> }> => {
     ids += 1;
     const id = `id${ids}`;
-    const taken = await ledger.take({ pool, lane, calls, id, share: 1, spacingMs });
+    const taken = await ledger.take({ pool, lane, calls, id, share: 1, spacingMs, perRequest, firstCalls });
     const end = (how: Ended = {}) =>
       ledger.settle({ pool, id, lane, callsMade: taken.granted, usage: null, throttle: null, ...how });
     return { ...taken, end };
@@ -44,6 +45,52 @@ function describeBook(name: string, open: OpenLedger): void {
       expect([first.granted, await granted()]).toEqual([1, 0]);
       await first.end();
       expect(await granted(100_000, "backfill")).toBe(100_000);
+    });
+
+    test("lets a whole request be the first where its caller knows of room, and no other one beside it", async () => {
+      await using opened = await open(hour);
+      const { take } = createCaller(opened);
+      const batches = { perRequest: 50, firstCalls: 50 };
+      const first = await take(120, "backfill", 0, batches);
+      expect([first.granted, (await take(50, "backfill", 0, batches)).granted]).toEqual([50, 0]);
+      await using tight = await open({ ...hour, ceiling: 20 });
+      expect((await createCaller(tight).take(50, "backfill", 0, batches)).granted).toBeLessThanOrEqual(20);
+    });
+
+    test("fills whole requests with what may go, and lets the last ones go as they are", async () => {
+      await using opened = await open({ ...hour, ceiling: 2_000 });
+      const { take, prove } = createCaller(opened);
+      await prove();
+      const batch = async (calls: number) => await take(calls, "backfill", 0, { perRequest: 50 });
+      expect((await batch(400)).granted).toBe(150); // of the tenth that may go at once
+      const paced = await batch(400);
+      expect(paced.granted).toBe(0);
+      opened.clock.advance(paced.resumeInMs - 1);
+      expect((await batch(400)).granted).toBe(0);
+      opened.clock.advance(1);
+      expect((await batch(400)).granted).toBe(50);
+      opened.clock.advance(paced.resumeInMs);
+      expect((await batch(7)).granted).toBe(7);
+    });
+
+    test("paces by whole requests where a window holds two, gives what is left behind them, and goes by few where none fits", async () => {
+      const grantsOf = async (ceiling: number) => {
+        await using opened = await open({ ...hour, ceiling });
+        const { take, prove } = createCaller(opened);
+        await prove();
+        const grants: number[] = [];
+        for (const endMs = opened.clock.monotonicMs() + hourMs; opened.clock.monotonicMs() < endMs; ) {
+          const taken = await take(200, "backfill", 0, { perRequest: 50 });
+          if (taken.granted > 0) grants.push(taken.granted);
+          await taken.end();
+          opened.clock.advance(taken.resumeInMs);
+        }
+        return grants;
+      };
+      expect(await grantsOf(200)).toEqual([50, 50, 50, 40]);
+      const few = await grantsOf(60);
+      expect(few.length).toBeGreaterThan(10);
+      expect(few.reduce((sum, calls) => sum + calls, 0)).toBeGreaterThan(50);
     });
 
     test("lets one more go where the first call of all is not answered: its caller may have died", async () => {

@@ -43,9 +43,14 @@ export function planOf(rate: number, shape: Shape): SimulationPlan {
 
 export type Proof = SimulationResult & { readonly plan: SimulationPlan };
 
-/** One process with a book of its own; `alone`: nobody writes, and only a backfill calls. */
-export async function proveInMemory(rate: number, shape: Shape, { seed = 1, alone = false } = {}): Promise<Proof> {
-  const plan = planOf(rate, shape);
+/** One process with a book of its own; `alone`: nobody writes, and only a backfill calls; `perRequest`: in batches of so many. */
+export async function proveInMemory(
+  rate: number,
+  shape: Shape,
+  { seed = 1, alone = false, perRequest = 1 } = {},
+): Promise<Proof> {
+  const planned = planOf(rate, shape);
+  const plan = perRequest === 1 ? planned : { ...planned, perRequest, batchMax: 5 * perRequest };
   const clock = createFakeClock({ seed });
   const ledger = createMemoryLedger({ windowMs: plan.windowMs, ceiling: null }, clock);
   const callers = { live: alone ? 0 : 4, backfill: 2 * (plan.callers.backfill ?? 0) };

@@ -4,6 +4,9 @@ import { type Proof, proveInMemory, proveInRedis, rates, shapes, trouble } from 
 
 setDefaultTimeout(300_000); // Thousands of steps on a Redis that others use too.
 
+/** Requests of a backfill that a limit paces, of those that would be if each were full: with a limit of 3,600 that falls, half as many again. */
+const requestsShareMax = 1.6;
+
 function expectProof({ refusedAnswers, refusedAgain, sentBeforeNamed, usage, plan }: Proof): void {
   const shrinks = plan.limits.filter(({ limit }, at) => limit < (plan.limits[at - 1]?.limit ?? 0));
   // Where the limit stands or grows not one call is over it. Where it falls, nobody can know before one is refused: once, with what
@@ -37,6 +40,19 @@ describe("the sandbox's sliding window", () => {
       expectProof(proof);
       expect(proof.usage).toBeLessThanOrEqual(0.955);
     });
+
+  // Fifty calls are one request of a page account: as many requests as fill, but for what is left at a window's end.
+  for (const rate of rates)
+    for (const shape of shapes)
+      test(`is used in whole requests by a backfill alone, ${shape} at ${rate} calls a second`, async () => {
+        const perRequest = 50;
+        const proof = await proveInMemory(rate, shape, { alone: true, perRequest });
+        expectProof(proof);
+        const calls = proof.requests.reduce((sum, granted) => sum + granted, 0);
+        const requests = proof.requests.reduce((sum, granted) => sum + Math.ceil(granted / perRequest), 0);
+        expect(calls).toBeGreaterThan(10_000);
+        expect(requests).toBeLessThanOrEqual(requestsShareMax * (calls / perRequest));
+      });
 
   // The other nine are the bench's: every call is a step on a real Redis.
   for (const [rate, shape] of [

@@ -12,6 +12,7 @@ import { createLedgerClock, testTimeoutMs } from "./ledgers.ts";
 
 setDefaultTimeout(60_000);
 
+const plain = { share: 1, spacingMs: 0, perRequest: 1, firstCalls: 1 } as const;
 const hourMs = 3_600_000;
 const foundWithinMs = 20_000;
 const rules = { windowMs: hourMs, ceiling: 100 };
@@ -45,7 +46,7 @@ describe("createSharedLedger()", () => {
     const shared = createSharedLedger({ ...rules, ledger, countDaemons: async () => daemons, clock, log });
     closings.push(shared.close, () => ledger[Symbol.asyncDispose]());
     const make = async (calls: number, lane: Lane = "live") => {
-      const request = { pool: "shop", lane, calls, id: `${Math.random()}`, share: 1, spacingMs: 0 };
+      const request = { pool: "shop", lane, calls, id: `${Math.random()}`, ...plain };
       const { granted } = await shared.take(request);
       if (granted > 0) await shared.settle({ ...request, callsMade: granted, usage: null, throttle: null });
       return granted;
@@ -107,7 +108,7 @@ describe("createSharedLedger()", () => {
 
   test("keeps a stop through the loss of Redis", async () => {
     const one = await openProcess(1);
-    const request = { pool: "shop", lane: "live", calls: 1, id: "first", share: 1, spacingMs: 0 } as const;
+    const request = { pool: "shop", lane: "live", calls: 1, id: "first", ...plain } as const;
     await one.shared.take(request);
     const throttle = { scope: "account", resumeInMs: hourMs } as const;
     await one.shared.settle({ ...request, callsMade: 1, usage: null, throttle });

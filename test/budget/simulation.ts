@@ -18,6 +18,8 @@ export type SimulationPlan = {
   /** Between an answer and the next request of a live caller, in ms on average; 0 or none: it always has work. */
   readonly liveThinkMs?: number;
   readonly batchMax: number;
+  /** Calls that one request carries; 1 where not said. */
+  readonly perRequest?: number;
   /** From a request to its answer at most, in ms. */
   readonly latencyMs: number;
   /** What happens to the machines meanwhile. */
@@ -31,6 +33,8 @@ export type SimulationResult = {
   /** Of those, sent after an earlier one's answer had come and before the next change of the limit: nobody had to. */
   readonly refusedAgain: number;
   readonly sentBeforeNamed: number;
+  /** Calls of each request that was not live's. */
+  readonly requests: readonly number[];
   /** Accepted calls, of those that the limit would have let through, where the limit stood for `settledMs` and no pause ran. */
   readonly usage: number;
 };
@@ -60,20 +64,17 @@ export async function simulate(
 
   const arrivals: { atMs: number; calls: number }[] = [];
   const refusedAnswers: number[] = [];
+  const requests: number[] = [];
   let [refusedAgain, sentBeforeNamed, namedUntilMs, lastRefusalToldMs] = [0, 0, 0, Number.NEGATIVE_INFINITY];
   let pauses: { fromMs: number; toMs: number }[] = [];
 
   async function turn(process: Process, lane: Lane): Promise<void> {
     const { ledger } = process;
     const id = `call${order}-${now()}-${clock.random()}`;
-    const { granted, resumeInMs } = await ledger.take({
-      pool: "shop",
-      lane,
-      calls: batchMax,
-      id,
-      share: 1,
-      spacingMs: 0,
-    });
+    const whole = { perRequest: lane === "live" ? 1 : (plan.perRequest ?? 1), firstCalls: 1 };
+    const ask = { pool: "shop", lane, calls: batchMax, id, share: 1, spacingMs: 0, ...whole };
+    const { granted, resumeInMs } = await ledger.take(ask);
+    if (granted > 0 && lane !== "live") requests.push(granted);
     if (granted === 0) return at(now() + resumeInMs + clock.random() * 5, () => turn(process, lane));
     const sentMs = now();
     if (sentMs < namedUntilMs) sentBeforeNamed += 1;
@@ -144,5 +145,5 @@ export async function simulate(
     if (settled && open) fits += (limit * stepMs) / windowMs;
   }
   const accepted = arrivals.reduce((sum, { calls }) => sum + calls, 0);
-  return { accepted, refusedAnswers, refusedAgain, sentBeforeNamed, usage: fits === 0 ? 1 : made / fits };
+  return { accepted, requests, refusedAnswers, refusedAgain, sentBeforeNamed, usage: fits === 0 ? 1 : made / fits };
 }

@@ -165,7 +165,7 @@ describe("backfill", async () => {
     const pauses = linesOf(stdout)
       .map((line) => JSON.parse(line))
       .filter(({ event }) => event === "pause");
-    expect({ exitCode, pauses: pauses.length }, stderr).toEqual({ exitCode: 0, pauses: 1 });
+    expect({ exitCode, pauses: pauses.length }, stdout + stderr).toEqual({ exitCode: 0, pauses: 1 });
     expect(pauses[0].pausedForMs).toBeGreaterThan(500);
   });
 

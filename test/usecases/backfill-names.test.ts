@@ -1,5 +1,7 @@
 /** A backfill that reads the inbox first: the sandbox over HTTP, a real Postgres. */
+
 import { afterAll, describe, expect, test } from "bun:test";
+import { createBudget } from "../../src/budget/budget.ts";
 import { openProfileCache } from "../../src/cache/profile-cache.ts";
 import type { Run, RunOptions } from "../../src/domain/run.ts";
 import { type BackfillProgress, backfill, type PersonDone } from "../../src/usecases/backfill.ts";
@@ -33,8 +35,11 @@ describe("backfill() with the inbox", async () => {
       await openProfileCache({ url: null, timeoutMs: 100, entriesMax: 10_000, clock: systemClock, log }),
     );
     const { dependencies } = world;
+    // Nothing is known of the allowance but what the inbox's answers tell.
+    const budget = createBudget({ ceilingPerWindow: null, inboxSpacingMs: 0, clock: systemClock });
     const enrich = createEnrich({
       ...dependencies,
+      budget,
       graph: world.graph,
       lookups: db.lookups,
       accounts: db.accounts,
@@ -56,7 +61,8 @@ describe("backfill() with the inbox", async () => {
       const report = await backfill(
         {
           ...{ candidates: db.candidates, accounts: db.accounts, runs: db.runs, enrich, clock: systemClock, log },
-          listNames: (input, io) => bulkNames(dependencies, input, io),
+          budget,
+          listNames: (input, io) => bulkNames({ ...dependencies, budget }, input, io),
         },
         { run, account: world.account },
         {
@@ -80,8 +86,8 @@ describe("backfill() with the inbox", async () => {
     const { report, progress, told } = await shop.work(await shop.open());
     expect(report).toMatchObject({ state: "completed", done: 230, successful: 230 });
     expect(report.names).toEqual({ calls: 5, listed: 230, named: 230, imported: 0 });
-    expect(shop.calls()).toMatchObject({ listRequests: 5, profileItems: 230 });
-    const turn = progress.findIndex(({ done }) => done > 0);
+    expect(shop.calls()).toMatchObject({ listRequests: 5, profileItems: 230, profileRequests: 5 });
+    const turn = progress.findIndex(({ phase }) => phase === "profiles");
     expect(progress[turn - 1]).toMatchObject({ phase: "names", names: { listed: 230 }, done: 0 });
     expect(progress.slice(turn).every(({ phase }) => phase === "profiles")).toBe(true);
     expect(told.map(({ id }) => id).toSorted()).toEqual(

@@ -106,7 +106,7 @@ describe("backfill()", async () => {
       return backfill(
         {
           ...{ candidates: db.candidates, accounts: db.accounts, runs: db.runs },
-          enrich,
+          ...{ budget, enrich },
           listNames,
           clock: systemClock,
           log,

@@ -18,9 +18,13 @@ import { createRecordingLog, systemClock, type TestRepositories } from "../suppo
 import { delivery } from "../support/webhook-bodies.ts";
 
 /** Lets every call go at once: for tests that are about something else than the pace. */
-export const freeBudget: Pick<Budget, "take" | "settle"> = {
+export const freeBudget: Pick<Budget, "take" | "settle" | "state"> = {
   take: async ({ calls }) => ({ granted: calls, resumeInMs: 0, grant: { pool: "free", id: "free", lane: "backfill" } }),
   settle: async () => null,
+  state: async () => ({
+    ...{ used: 0, percent: null, learned: Number.POSITIVE_INFINITY, accountStopMs: 0, appStopMs: 0 },
+    ...{ allowance: null, resumeInMs: 0 },
+  }),
 };
 /** Back-offs take no time. */
 export const hastyClock: Clock = { ...systemClock, random: () => 0 };
