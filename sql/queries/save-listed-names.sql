@@ -14,61 +14,58 @@ with fence as materialized (
   select id from backfill_runs
   where id = $6::text and fencing_token = $7::bigint and state = 'running' for update
 ),
-given as materialized (
-  select participant_id, username, to_timestamp($3::float8 / 1000) as listed_at
-  from json_to_recordset($2::text::json) as x (participant_id text, username text)
-  where (erased_until($1, participant_id) is null
-      or exists (select from conversations c where c.account_id = $1 and c.participant_platform_id = x.participant_id))
-    and ($6::text is null or exists (select 1 from fence))
-    and (select set_config('synchronous_commit', 'off', true)) = 'off'
-),
 placed as (
   update backfill_runs r set heartbeat_at = now(), names_cursor = $8::text, names = $9::text::jsonb
   from fence where r.id = fence.id
 ),
-turned as materialized (select reason from json_array_elements_text($4::text::json) as r (reason)),
--- A row each, so that no plan walks the tables for them, whatever it takes their size for.
+given as materialized (
+  select participant_id, username, place, to_timestamp($3::float8 / 1000) as listed_at
+  from rows from (json_to_recordset($2::text::json) as (participant_id text, username text)) with ordinality
+    as x (participant_id, username, place)
+  where ($6::text is null or exists (select 1 from fence))
+    and (select set_config('synchronous_commit', 'off', true)) = 'off'
+),
+-- A row each, so that no plan walks the tables for them, whatever it takes their size for. Whom a name changes is found
+-- and locked in one look; in one order, as the webhook's statement does it, so that the two wait for each other instead
+-- of in a ring. Marks of the erased cost as much as the update: asked last, and only for who has no conversation.
 found as materialized (
-  select g.*, c.id, c.source, c.created_at, k.username as known_as,
-    coalesce(k.seen_at > g.listed_at, false) as known_newer
-  from given g
-    left join lateral (select id, source, created_at from conversations c
-      where c.account_id = $1 and c.participant_platform_id = g.participant_id limit 1) c on true
+  select g.*, k.username as known_as, coalesce(k.seen_at > g.listed_at, false) as known_newer, h.is_turned,
+    coalesce(h.source, c.source) as source, coalesce(h.created_at, c.created_at) as created_at
+  from (select * from given order by participant_id collate "C") g
     left join lateral (select username, seen_at from known_usernames k
-      where k.account_id = $1 and k.participant_id = g.participant_id limit 1) k on true
+      where (select true from known_usernames where account_id = $1 order by participant_id limit 1)
+        and k.account_id = $1 and k.participant_id = g.participant_id limit 1) k on true
+    left join lateral (select c.source, c.created_at, t.is_turned
+      from conversations c cross join lateral (select c.profile_status in ('no_consent', 'not_found')
+          and coalesce($4::text::jsonb ? c.reason_code, false) as is_turned) t
+      where c.account_id = $1 and c.participant_platform_id = g.participant_id
+        and g.username is not null and coalesce(k.seen_at <= g.listed_at, true)
+        and coalesce(c.fetched_at < g.listed_at, true)
+        and (c.participant_username is distinct from g.username or t.is_turned)
+      limit 1 for update of c) h on true
+    left join lateral (select source, created_at from conversations c
+      where h.is_turned is null and c.account_id = $1 and c.participant_platform_id = g.participant_id limit 1) c on true
+  where coalesce(h.source, c.source) is not null or erased_until($1, g.participant_id) is null
 ),
--- In one order, as the webhook's statement does it, so that the two wait for each other instead of in a ring.
-held as materialized (
-  select c.participant_platform_id as participant_id, f.username
-  from conversations c join found f on f.participant_id = c.participant_platform_id
-  where c.account_id = $1
-    and c.participant_platform_id = any (array(select participant_id from found where id is not null))
-    and f.username is not null and not f.known_newer and coalesce(c.fetched_at < f.listed_at, true)
-    and (c.participant_username is distinct from f.username
-      or (c.profile_status in ('no_consent', 'not_found') and c.reason_code in (select reason from turned)))
-  order by c.participant_platform_id
-  for update of c
-),
+-- In the list's order, which three of the indexes have too: neighbours go to the same pages of them.
 named as (
   update conversations c set participant_username = h.username,
-    profile_status = case when c.profile_status in ('no_consent', 'not_found')
-      and c.reason_code in (select reason from turned) then 'username_only' else c.profile_status end
-  from held h
+    profile_status = case when h.is_turned then 'username_only' else c.profile_status end
+  from (select participant_id, username, is_turned from found where is_turned is not null order by place) h
   where c.account_id = $1 and c.participant_platform_id = h.participant_id
-  returning c.participant_platform_id
+  returning 1
 ),
 heard as (
   insert into known_usernames as k (account_id, participant_id, username, seen_at)
-  select $1, participant_id, username, listed_at from found where username is not null and id is null
+  select $1, participant_id, username, listed_at from found where username is not null and source is null
   order by participant_id collate "C"
   on conflict (account_id, participant_id) do update set username = excluded.username, seen_at = excluded.seen_at
   where excluded.seen_at > k.seen_at
 )
 select $6::text is not null and not exists (select 1 from fence) as lost,
-  (select count(*)::int from named)
-    + (select count(*)::int from found where id is null and not known_newer and username is distinct from known_as
-      and username is not null) as changed,
-  coalesce((select json_agg(participant_id order by participant_id collate "C") from found where id is null),
+  (select count(*)::int from named) + (count(*) filter (where source is null and username is not null
+    and not known_newer and username is distinct from known_as))::int as changed,
+  coalesce(json_agg(participant_id order by participant_id collate "C") filter (where source is null),
     '[]'::json) as missing,
-  (select count(*)::int from found
-    where source = 'import' and created_at >= to_timestamp($5::float8 / 1000)) as imported
+  (count(*) filter (where source = 'import' and created_at >= to_timestamp($5::float8 / 1000)))::int as imported
+from found

@@ -1,4 +1,5 @@
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
+import postgres from "postgres";
 import { conversationIdOf, parseAccountId, parseParticipantId } from "../../src/domain/ids.ts";
 import type { ImportedConversation, ListedNames } from "../../src/repository/inbox.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
@@ -122,6 +123,38 @@ for (const kind of ["postgres", "embedded"] as const) {
       expect(await save([{ participantId: anna, username: "older" }])).toMatchObject({ changed: 0 });
       expect(await conversation()).toMatchObject({ participant_username: "anna" });
     });
+
+    // The embedded database has one connection, so that nobody is ever waited for.
+    if (kind === "postgres")
+      test("saveListedNames() waits for other writers, and loses none of their changes", async () => {
+        const [dora, elis] = ["1004", "1005"].map(personOf) as [never, never];
+        const people = [elis, dora, cleo, ben, anna].map((participantId) => ({ participantId, username: "listed" }));
+        await file(...people.map(({ participantId }) => inbound(participantId, `m${participantId}`, t)));
+        await using other = new AsyncDisposableStack();
+        const sql = other.adopt(postgres(db.url ?? "", { max: 2, onnotice() {} }), (used) => used.end({ timeout: 2 }));
+        const changed = (id: string, rest: string) =>
+          `update conversations set ${rest} where participant_platform_id = '${id}'`;
+        let saving: ReturnType<typeof save> | undefined;
+        await sql.begin(async (held) => {
+          await held.unsafe(changed(anna, "unread_count = 7, participant_name = 'Anna'"));
+          await held.unsafe(changed(ben, "participant_username = 'listed'"));
+          await held.unsafe(changed(cleo, "participant_username = 'newer', fetched_at = now() + interval '1 hour'"));
+          await held.unsafe(changed(dora, "profile_status = 'no_consent', reason_code = 'no_consent'"));
+          await held`delete from conversations where participant_platform_id = ${elis}`;
+          saving = save(people);
+          const waiting = async () =>
+            (await sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`)
+              .length;
+          while ((await waiting()) === 0) await Bun.sleep(5);
+        });
+        expect(await saving).toEqual({ lost: false, changed: 2, missing: [], imported: 0 });
+        expect(await db.rows("conversations", "participant_platform_id")).toMatchObject([
+          { participant_username: "listed", unread_count: 7, participant_name: "Anna", profile_status: "pending" },
+          { participant_username: "listed" },
+          { participant_username: "newer" },
+          { participant_username: "listed", profile_status: "username_only", reason_code: "no_consent" },
+        ]);
+      });
 
     test("importConversation() creates a conversation and its messages once", async () => {
       expect(await db.inbox.importConversation(thread())).toBe(true);
