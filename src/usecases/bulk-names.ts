@@ -13,7 +13,9 @@ import { judgeAnswers, type VerdictDependencies } from "./account-verdict.ts";
 import { type AskInboxDependencies, askInbox, type InboxIo } from "./ask-inbox.ts";
 import { type ImportDependencies, importThread } from "./import-thread.ts";
 import { type InboxPosition, pageSizeMax, parseInboxCursor, writeInboxCursor } from "./inbox-cursor.ts";
+import { isOlder, readKnownBefore } from "./known-listing.ts";
 import { createNamesBuffer } from "./names-buffer.ts";
+import { createNamesSaver, nothingSaved, type PagesSaved } from "./names-saver.ts";
 import { openInbox } from "./open-inbox.ts";
 import { logOddities, readInboxPage, readOwnNames } from "./read-page.ts";
 
@@ -21,10 +23,6 @@ import { logOddities, readInboxPage, readOwnNames } from "./read-page.ts";
 const pageSteps = [pageSizeMax, 25, 10, 3, 1];
 /** Pages in a row that go well before the next larger one is tried; doubles each time that was too early. */
 export const growAfterPages = 3;
-/** Instagram's clock and the database's may differ by so much: what is younger than that at a listing's start may have come after it. */
-export const clockMarginMs = 60_000;
-/** After this a listing is done to its end again: people rename themselves, and a right that an app gains uncovers threads. */
-export const listingTrustMs = 7 * 86_400_000;
 /** Expired cursors that a run survives: each costs the whole list again. */
 export const restartsMax = 2;
 
@@ -67,8 +65,8 @@ export type BulkNamesInput = {
 export type BulkNamesIo = { readonly signal: AbortSignal; readonly onPage: (page: BulkPage) => Promise<void> };
 
 /**
- * Reads the account's inbox page by page, newest thread first, and saves the usernames of everybody in it: 50 a call. Holds
- * 50 pages at most. `onPage` hears of pages once they are saved, of each call of an import and, once a second, of a pause.
+ * Reads the account's inbox page by page, newest thread first, and saves the usernames of everybody in it: 50 a call. A long
+ * list is read on while pages are saved; it holds 50 at most. `onPage` hears of pages once they are saved, of each call of an import and, once a second, of a pause.
  *
  * It stops at what is known. The list is newest first, so all that stands behind a page is older than it. Once a listing
  * has gone to the end (or to what was known), it is noted when it began. A later one ends at the first pages that were saved
@@ -102,13 +100,6 @@ export async function bulkNames(
   let told: Omit<BulkPage, "pausedForMs" | "unsaved"> = { ...totals, cursor: writeInboxCursor(position) };
   const tell = (pausedForMs: number | null, unsaved = false) =>
     onPage({ ...told, calls: totals.calls, pausedForMs, unsaved });
-  const io: InboxIo = {
-    signal,
-    onPause: (leftMs) => tell(leftMs),
-    onCall() {
-      totals.calls += 1;
-    },
-  };
   /** Marks the account. Answers true where another token has come meanwhile, so that it may go on. */
   const isRenewed = async (answer: Extract<Refusal, { kind: "blocked" }>): Promise<boolean> => {
     await judgeAnswers(dependencies, { accountId: account.id, sealedToken, probeOf: null, answers: [answer] });
@@ -118,17 +109,18 @@ export async function bulkNames(
     return true;
   };
 
-  /** Saves what was read, and creates the conversations that are missing. `known`: nothing of it was new. */
-  const save = async (): Promise<BulkEnd | { readonly kind: "saved"; readonly known: boolean }> => {
+  /** Saves what was read, and creates the conversations that are missing. */
+  const saveRead = async (): Promise<BulkEnd | PagesSaved> => {
+    const at = position;
     const read = buffer.take();
-    if (read === null) return { kind: "saved", known: false };
+    if (read === null) return nothingSaved;
     const { people, askedAtMs } = read;
     const named = totals.named + people.filter(({ username }) => username !== null).length;
     const counted = { calls: totals.calls, listed: totals.listed + read.listed, named, imported: totals.imported };
     // An import moves on once its conversations are there, which the names alone do not tell.
     const withRun = run !== null && !importMissing;
-    const place = withRun ? { ...run, cursor: writeInboxCursor(position), names: counted } : null;
-    const names = { accountId: account.id, people, askedAtMs, namedReasons, startedAtMs: position.startedAtMs };
+    const place = withRun ? { ...run, cursor: writeInboxCursor(at), names: counted } : null;
+    const names = { accountId: account.id, people, askedAtMs, namedReasons, startedAtMs: at.startedAtMs };
     const saved = await inbox.saveListedNames({ ...names, place });
     if (saved.lost) return { kind: "stopped" };
     const missing = importMissing ? saved.missing : [];
@@ -148,10 +140,21 @@ export async function bulkNames(
       await tell(null);
     }
     Object.assign(totals, { ...counted, calls: totals.calls, imported: totals.imported + imported });
-    told = { ...totals, cursor: writeInboxCursor(position) };
+    told = { ...totals, cursor: writeInboxCursor({ ...at, hasGaps: position.hasGaps }) };
     await tell(null, !withRun);
     const known = saved.changed === 0 && missing.length === 0 && isOlder(read.newestAtMs, knownBeforeMs);
     return { kind: "saved", known };
+  };
+  const saver = createNamesSaver(buffer, saveRead);
+  const io: InboxIo = {
+    signal: AbortSignal.any([signal, saver.failed]),
+    async onPause(leftMs) {
+      await saver.quiet(); // calls that are told before their pages let a beat of the run take the pages back
+      await tell(leftMs);
+    },
+    onCall() {
+      totals.calls += 1;
+    },
   };
 
   const list = async (): Promise<BulkEnd> => {
@@ -185,7 +188,7 @@ export async function bulkNames(
           if (after !== null && answer.reason === "bad_request" && restarts < restartsMax) {
             // All that is asked for is right on the first page, so it is the cursor: they die after a while.
             log.warn("Instagram takes the list's cursor no more: listing from the start again", context);
-            await save();
+            await saver.save();
             restarts += 1;
             position = { ...position, after: null };
             Object.assign(totals, { listed: 0, named: 0, imported: 0 }); // counted again, each page once
@@ -200,15 +203,15 @@ export async function bulkNames(
       logOddities(log, page);
       // What may be known is saved by itself, so that what is new before it does not hide it.
       const older = isOlder(page.newestAtMs, knownBeforeMs);
-      const before = older ? await save() : null;
+      const before = older ? await saver.save() : null;
       if (before !== null && before.kind !== "saved") return before;
       buffer.add(page, { threads: answer.threads.length, atMs: askedAtMs });
       goodPages += 1;
       const grown = goodPages % growAfter === 0 ? pageSteps.findLast((size) => size > pageSize) : undefined;
       position = { ...position, after: answer.after, pageSize: grown ?? pageSize };
       const looped = answer.after !== null && answer.after === after;
-      if (answer.after !== null && !looped && !older && !buffer.isDue()) continue;
-      const saved = await save();
+      const goesOn = answer.after !== null && !looped && !older;
+      const saved = await (goesOn ? saver.saveDue() : saver.save());
       if (saved.kind !== "saved") return saved;
       if (answer.after === null || saved.known) {
         await inbox.endListing(account.id, position.startedAtMs, importMissing && !position.hasGaps);
@@ -222,8 +225,8 @@ export async function bulkNames(
       }
     }
   };
-  const end = await list();
-  if (end.kind !== "done") await save(); // what was read before is kept
+  const end = await list().finally(saver.quiet);
+  if (end.kind !== "done") await saver.save(); // what was read before is kept
   return end;
 }
 
@@ -236,14 +239,4 @@ const namedReasons = Object.entries(lookupRules).flatMap(([reason, rule]) => (ru
 function resume(cursor: string | null, { nowMs }: Listing): InboxPosition {
   const stored = cursor === null ? null : parseInboxCursor(cursor);
   return stored ?? { startedAtMs: nowMs, pageSize: pageSizeMax, hasGaps: false, after: null };
-}
-
-/** What changed before this was covered by an earlier listing; null: nothing was. */
-function readKnownBefore(coveredAtMs: number | null, { startedAtMs }: InboxPosition): number | null {
-  if (coveredAtMs === null || coveredAtMs < startedAtMs - listingTrustMs) return null;
-  return coveredAtMs - clockMarginMs;
-}
-
-function isOlder(newestAtMs: number | null, beforeMs: number | null): boolean {
-  return beforeMs !== null && newestAtMs !== null && newestAtMs > 0 && newestAtMs < beforeMs;
 }

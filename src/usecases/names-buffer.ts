@@ -3,8 +3,10 @@ import type { Thread } from "../domain/thread.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { InboxPage } from "./read-page.ts";
 
-/** Pages whose names one statement saves at most: so many calls a crash makes good again. */
-export const pagesMax = 50;
+/** Pages whose names one statement saves at most. */
+export const pagesMax = 35;
+/** Pages that are read meanwhile: with those being saved 50, so many calls a crash makes good again. */
+export const aheadMax = 15;
 /** Read pages wait no longer than this: at Instagram's pace that is four of them. */
 const waitMsMax = 2_000;
 
@@ -44,6 +46,10 @@ export function createNamesBuffer(clock: Pick<Clock, "monotonicMs">, { single }:
       for (const [id, thread] of page.pairs) if (!pairs.has(id)) pairs.set(id, thread);
     },
     isDue: (): boolean => pages >= dueAt || clock.monotonicMs() - takenAtMs >= waitMsMax,
+    /** So many pages wait that no more may be read beside a save. */
+    isAhead: (): boolean => pages >= aheadMax,
+    /** The list is long: what is read while pages are saved is hardly in vain. */
+    isLong: (): boolean => dueAt === pagesMax,
     /** Hands the pages over; null: there are none. */
     take(): ReadPages | null {
       if (pages === 0) return null;

@@ -1,13 +1,16 @@
 /** The names of an inbox in bulk: the sandbox over HTTP, a real Postgres. */
 import { afterAll, describe, expect, test } from "bun:test";
 import { createBudget } from "../../src/budget/budget.ts";
+import { SyncError } from "../../src/domain/error.ts";
 import { usernameLengthMax } from "../../src/domain/profile.ts";
 import { createCircuit, failedCallsMax } from "../../src/graph/circuit.ts";
 import type { Clock } from "../../src/lib/clock.ts";
+import { aheadMax, pagesMax } from "../../src/usecases/names-buffer.ts";
 import { openReceiver } from "../sandbox/open-test-sandbox.ts";
+import { waitUntil } from "../support/bounded-wait.ts";
 import { createRecordingLog, openTestRepositories, systemClock } from "../support/test-repositories.ts";
 import { inbound } from "../support/webhook-bodies.ts";
-import { noTotals, openInboxWorld } from "./inbox-world.ts";
+import { freeBudget, hastyClock, type InboxWorld, noTotals, openInboxWorld } from "./inbox-world.ts";
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 /** A hundred times as fast as the machine's, chance aside. */
@@ -355,6 +358,150 @@ describe("bulkNames()", async () => {
     expect((await world.run({ cursor: first.last?.cursor ?? null })).last).toMatchObject({ listed: 50, cursor: null });
     world.sandbox.setAccountTrouble(0, "permission");
     expect((await world.run()).end).toEqual({ kind: "blocked", reason: "permission_missing" });
+  });
+
+  describe("a long list", () => {
+    /** Beginnings of 1, 2, 4, 8, 16 and 32 pages, each saved before the list goes on; what is behind them is saved beside. */
+    const [begun, pages] = [63, 150];
+    /** As `world.run()`, and `onSave` may hold the saving of some pages up: `place` counts from 1. No page waits for the clock. */
+    const runLong = async (
+      world: InboxWorld,
+      { onSave, ...options }: Parameters<InboxWorld["run"]>[0] & { onSave: (place: number) => Promise<void> },
+    ) => {
+      let [asked, saved, mostInVain] = [0, 0, 0];
+      const sizes: number[] = [];
+      const { graph, inbox } = world.dependencies;
+      const running = world.run({
+        ...options,
+        with: {
+          clock: { ...hastyClock, monotonicMs: () => 0 },
+          graph: {
+            ...graph,
+            fetchThreads: (...question) => {
+              asked += 1;
+              mostInVain = Math.max(mostInVain, asked - saved);
+              return graph.fetchThreads(...question);
+            },
+          },
+          inbox: {
+            ...inbox,
+            saveListedNames: async (named) => {
+              const size = Math.ceil(named.people.length / 50);
+              await onSave(sizes.push(size));
+              const answer = await inbox.saveListedNames(named);
+              saved += size;
+              return answer;
+            },
+          },
+          ...options.with,
+        },
+      });
+      return { ...(await running), sizes, mostInVain };
+    };
+
+    test("is read on while pages are saved, with 50 requests in vain at most in a crash", async () => {
+      await using world = await openInboxWorld(db, { people: pages * 50 });
+      const { calls } = world.sandbox;
+      const {
+        end,
+        last,
+        pages: told,
+        sizes,
+        mostInVain,
+      } = await runLong(world, {
+        onSave: async (place) => {
+          const most = begun + (place - 7) * pagesMax + 50;
+          if (place >= 7)
+            await waitUntil(() => calls.listRequests >= Math.min(pages, most), 20_000, "Nothing is read on");
+          await sleep(20);
+        },
+      });
+      expect(end).toEqual({ kind: "done" });
+      expect(mostInVain).toBe(50);
+      expect(sizes).toEqual([1, 2, 4, 8, 16, 32, pagesMax, pagesMax, pages - begun - 2 * pagesMax]);
+      expect(last).toMatchObject({ calls: pages, listed: pages * 50, named: pages * 50, cursor: null });
+      // Each page is told once, with the cursor behind it.
+      const saved = told.slice(0, -1).map(({ listed, cursor }) => [listed, cursor]);
+      expect(saved.map(([listed]) => listed)).toEqual(
+        sizes.map((_, at) => sizes.slice(0, at + 1).reduce((sum, size) => sum + size) * 50),
+      );
+      expect(new Set(saved.map(([, cursor]) => cursor)).size).toBe(saved.length);
+      expect(await world.knownNames()).toHaveProperty("size", pages * 50);
+    }, 60_000);
+
+    test("stopped while pages are saved, it keeps what it has read, and goes on behind that", async () => {
+      await using world = await openInboxWorld(db, { people: pages * 50 });
+      const stop = new AbortController();
+      const read = begun + pagesMax + aheadMax;
+      const first = await runLong(world, {
+        signal: stop.signal,
+        onSave: async (place) => {
+          if (place !== 7) return;
+          await waitUntil(() => world.sandbox.calls.listRequests >= read, 20_000, "Nothing is read on");
+          await sleep(50);
+          stop.abort();
+        },
+      });
+      expect(first.end).toEqual({ kind: "stopped" });
+      expect(first.sizes.slice(6)).toEqual([pagesMax, aheadMax]);
+      expect(first.last).toMatchObject({ calls: read, listed: read * 50, named: read * 50 });
+      const { cursor = null, calls = 0, listed = 0, named = 0, imported = 0 } = first.last ?? {};
+      const second = await world.run({ cursor, totals: { calls, listed, named, imported } });
+      expect(second.last).toMatchObject({ calls: pages, listed: pages * 50, named: pages * 50, cursor: null });
+      expect(await world.knownNames()).toHaveProperty("size", pages * 50);
+    }, 60_000);
+
+    test("ends where the run is lost meanwhile, and saves nothing that it has read on", async () => {
+      await using world = await openInboxWorld(db, { people: pages * 50 });
+      await db.database.query(
+        `insert into backfill_runs (id, account_id, state, owner, options, fencing_token)
+         values ('r', $1, 'running', 'test', '{}', 1)`,
+        [world.id],
+        "begin a run",
+      );
+      const { end, last, sizes } = await runLong(world, {
+        run: { id: "r", fencingToken: "1" },
+        onSave: async (place) => {
+          if (place !== 7) return;
+          await waitUntil(() => world.sandbox.calls.listRequests > begun + pagesMax, 20_000, "Nothing is read on");
+          await db.database.query("update backfill_runs set fencing_token = 2", [], "take the run over");
+        },
+      });
+      expect(end).toEqual({ kind: "stopped" });
+      expect(sizes).toHaveLength(7);
+      expect(last).toMatchObject({ listed: begun * 50, named: begun * 50 });
+      expect(await db.rows("backfill_runs", "id")).toMatchObject([{ names: { calls: begun, listed: begun * 50 } }]);
+      expect(await world.knownNames()).toHaveProperty("size", begun * 50);
+    }, 60_000);
+
+    test("ends where saving beside it fails, also in the middle of a pause", async () => {
+      await using world = await openInboxWorld(db, { people: pages * 50 });
+      let resting = false;
+      const budget: typeof freeBudget = {
+        ...freeBudget,
+        take: async (ask) => ({
+          ...(await freeBudget.take(ask)),
+          ...(resting ? { granted: 0, resumeInMs: 3_600_000 } : {}),
+        }),
+      };
+      const pauses: number[] = [];
+      const running = runLong(world, {
+        with: { budget },
+        onPage: ({ pausedForMs }) => {
+          if (pausedForMs !== null) pauses.push(pausedForMs);
+        },
+        onSave: async (place) => {
+          if (place < 7) return;
+          resting = true;
+          await sleep(200);
+          throw new SyncError("storage_unavailable", "Cannot save");
+        },
+      });
+      expect(running).rejects.toThrow("Cannot save");
+      await Promise.allSettled([running]);
+      expect(pauses.length).toBeLessThanOrEqual(1);
+      expect(await world.knownNames()).toHaveProperty("size", begun * 50);
+    }, 60_000);
   });
 
   test("an abort in the middle of a call ends it at once", async () => {
