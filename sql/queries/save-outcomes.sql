@@ -7,7 +7,7 @@
 -- Its commit is not waited for on the disk: where a crash of the server undoes it, the person is due as before, and is
 --   answered from the cache, or asked about once more; a run's count is undone with them.
 -- $1 json [{ id, lease_token, seen_inbound_at, found, status, reason, attempts, fetched_at, username, name, picture_url,
---    picture_expires_at, retry_in_ms, evidence }]  (status null: still pending, tried again in retry_in_ms)
+--    picture_expires_at, retry_in_ms, evidence }], what is left out is null  (status null: still pending, tried again in retry_in_ms)
 -- $2 id of the backfill run that looked them up, or null  $3 its fencing token, or null
 -- Columns: ids (json) of the rows that were written; null: none was.
 with fence as (

@@ -5,7 +5,11 @@ import type { Io } from "./io.ts";
 export const lookEveryMs = 15;
 /** Resident memory from which on garbage is collected: what a backfill of any length really uses, so that 30 MB are left to 128 MB. */
 export const collectFromBytes = 95_000_000;
-/** From the end of a collection to the next. Each takes 20 to 40 ms, and one that comes too soon finds nothing. */
+/** What must have come since the last collection: one that comes too soon finds nothing, and they were a fifth of a backfill's processor time. */
+export const collectGrowthBytes = 7_000_000;
+/** Resident memory from which on none waits for that. */
+export const collectAlwaysBytes = 109_000_000;
+/** From the end of a collection to the next. Each takes 10 to 40 ms. */
 export const collectApartMs = 75;
 
 /**
@@ -17,10 +21,13 @@ export function sweepMemory(
   collect: () => void = () => Bun.gc(true),
 ): Disposable {
   let collectedAtMs = Number.NEGATIVE_INFINITY;
+  let leftBytes = 0;
   let cancel = () => {};
   const look = (): void => {
-    if (clock.monotonicMs() - collectedAtMs >= collectApartMs && usage().residentBytes >= collectFromBytes) {
+    const fromBytes = Math.max(collectFromBytes, Math.min(leftBytes + collectGrowthBytes, collectAlwaysBytes));
+    if (clock.monotonicMs() - collectedAtMs >= collectApartMs && usage().residentBytes >= fromBytes) {
       collect();
+      leftBytes = usage().residentBytes;
       collectedAtMs = clock.monotonicMs();
     }
     cancel = clock.after(lookEveryMs, look);

@@ -189,15 +189,15 @@ function readClaim(columns: ClaimColumns, place: number): Claim | null {
   return { kind: "taken", lookup: { ...key, leaseToken, seenInboundAt, username, stored, attempts } };
 }
 
-function buildOutcomeRow(lookup: Lookup, outcome: ProfileOutcome) {
-  const base = { id: lookup.conversationId, lease_token: lookup.leaseToken, seen_inbound_at: lookup.seenInboundAt };
+/** What a row leaves out is null there: of a million people each word counts. */
+function buildOutcomeRow({ conversationId, leaseToken, seenInboundAt }: Lookup, outcome: ProfileOutcome) {
+  const base = { id: conversationId, lease_token: leaseToken };
   if (outcome.kind === "found") {
     const { profile } = outcome;
     return {
       ...base,
       found: true,
       status: statusOfProfile(profile),
-      reason: null,
       attempts: 0,
       fetched_at: new Date(profile.fetchedAtMs).toISOString(),
       username: profile.username,
@@ -205,12 +205,11 @@ function buildOutcomeRow(lookup: Lookup, outcome: ProfileOutcome) {
       picture_url: profile.pictureUrl,
       picture_expires_at:
         profile.pictureExpiresAtMs === null ? null : new Date(profile.pictureExpiresAtMs).toISOString(),
-      retry_in_ms: null,
-      evidence: null,
     };
   }
   return {
     ...base,
+    seen_inbound_at: seenInboundAt,
     found: false,
     status: outcome.kind === "absent" ? outcome.status : null,
     reason: outcome.reason,

@@ -1,5 +1,12 @@
 import { describe, expect, test } from "bun:test";
-import { collectApartMs, collectFromBytes, lookEveryMs, sweepMemory } from "../../src/cli/memory-sweep.ts";
+import {
+  collectAlwaysBytes,
+  collectApartMs,
+  collectFromBytes,
+  collectGrowthBytes,
+  lookEveryMs,
+  sweepMemory,
+} from "../../src/cli/memory-sweep.ts";
 import { createManualClock } from "./manual-clock.ts";
 
 /** A process of so much memory, of which a collection leaves `leftBytes` and takes `tookMs`. */
@@ -26,6 +33,20 @@ describe("sweepMemory()", () => {
     expect(collectedAtMs.length).toBe(1);
     advance(1_000);
     expect(collectedAtMs.length).toBe(1);
+  });
+
+  test("waits for new garbage where a collection left much, up to a bound", () => {
+    const { memory, collectedAtMs, advance } = openProcess({ leftBytes: collectFromBytes });
+    memory.residentBytes = collectFromBytes;
+    advance(1_000);
+    expect(collectedAtMs.length).toBe(1);
+    memory.residentBytes = collectFromBytes + collectGrowthBytes;
+    advance(1_000);
+    expect(collectedAtMs.length).toBe(2);
+    const full = openProcess({ leftBytes: collectAlwaysBytes });
+    full.memory.residentBytes = collectAlwaysBytes;
+    full.advance(1_000);
+    expect(full.collectedAtMs.length).toBeGreaterThan(5);
   });
 
   test("keeps collections apart where the memory is really in use, however long one takes", () => {
