@@ -1,64 +1,41 @@
-import type { Budget, Lane, Throttle } from "../budget/budget.ts";
-import type { ProfileCache } from "../cache/profile-cache.ts";
-import type { AccountAccess } from "../domain/account.ts";
-import { nullIfInterrupted } from "../domain/error.ts";
 import { type AccountId, type ConversationId, parseConversationId } from "../domain/ids.ts";
-import {
-  awayOutcome,
-  blockedOutcome,
-  decideOutcome,
-  isAway,
-  lacksName,
-  throttledOutcome,
-  withUsername,
-} from "../domain/lookup-outcome.ts";
+import { lacksName, throttledOutcome } from "../domain/lookup-outcome.ts";
 import { attemptsMax } from "../domain/lookup-rules.ts";
-import {
-  type BlockedReason,
-  batchSizeMax,
-  isFresh,
-  type Lookup,
-  type LookupAnswer,
-  noEvidence,
-  type ProfileOutcome,
-  readBlockedReason,
-} from "../domain/profile.ts";
-import type { RunHold, RunOptions } from "../domain/run.ts";
-import type { Circuit } from "../graph/circuit.ts";
+import type { Lookup, ProfileOutcome } from "../domain/profile.ts";
 import type { GraphClient } from "../graph/graph-client.ts";
+import { chunk } from "../lib/chunk.ts";
 import type { Clock } from "../lib/clock.ts";
 import { passFaultPoint } from "../lib/fault-point.ts";
 import type { Log } from "../lib/log.ts";
 import type { AccessReading, AccountsRepository } from "../repository/accounts.ts";
 import type { LookupsRepository } from "../repository/lookups.ts";
-import { type Asked, judgeAnswers, type VerdictDependencies } from "./account-verdict.ts";
+import { judgeAnswers, type VerdictDependencies } from "./account-verdict.ts";
 import { askNames, type NamesDependencies } from "./ask-names.ts";
 import { logOutcome } from "./log-outcome.ts";
+import { type LookUpDependencies, type LookUpOptions, lookUp } from "./look-up.ts";
 
-export type EnrichDependencies = {
+/** People of an account who are asked about before any of them is saved: a page account's 25 requests. */
+export const roundMax = 1_250;
+/** How long after its lease a round may begin, in ms: it must end before the lease does (lookups.ts, leaseMs). */
+export const roundWithinMs = 10_000;
+
+export type EnrichDependencies = Omit<LookUpDependencies, "log" | "clock"> & {
   lookups: Pick<LookupsRepository, "claimLookups" | "saveOutcomes" | "releaseLookups"> &
     VerdictDependencies["lookups"] &
     NamesDependencies["lookups"];
   accounts: Pick<AccountsRepository, "getAccess" | "readAccess"> & VerdictDependencies["accounts"];
-  cache: Pick<ProfileCache, "getProfiles" | "saveProfiles">;
-  budget: Pick<Budget, "take" | "settle">;
   graph: Pick<GraphClient, "fetchProfiles" | "fetchUsername">;
-  circuit: Pick<Circuit, "ask" | "note">;
   clock: Pick<Clock, "random" | "after" | "monotonicMs" | "nowMs">;
   log: Log;
 };
 
-export type EnrichOptions = {
-  lane: Lane;
+export type EnrichOptions = LookUpOptions & {
   /** Also people who are not due: the caller chose them itself. */
-  force: boolean;
-  signal: AbortSignal;
-  /** The backfill run they are looked up for: it counts them, and once somebody else holds it nothing is written. */
-  run?: RunHold & { readonly options: Pick<RunOptions, "scope"> };
-  /** How many calls may go before any answer has told how much room there is (see ledger.ts); by default one. */
-  firstCalls?: number;
+  readonly force: boolean;
+  /** No round begins after it fires; whoever is left is put off. */
+  readonly halt?: AbortSignal;
   /** What the caller has read of the accounts a moment ago, for who asks often. */
-  readAccess?: (id: AccountId) => AccessReading;
+  readonly readAccess?: (id: AccountId) => AccessReading;
 };
 
 /** What `enrich()` did about a conversation. `skipped`: nothing was to do, or somebody else does it. */
@@ -71,14 +48,14 @@ export type Enrich = ReturnType<typeof createEnrich>;
  * way to a profile, for the daemon and the backfill. One result an id. Throws `storage_unavailable` only.
  */
 export function createEnrich(dependencies: EnrichDependencies) {
-  const { lookups, accounts, log } = dependencies;
+  const { lookups, accounts, clock, log } = dependencies;
   return async function enrich(
     ids: readonly ConversationId[],
     options: EnrichOptions,
   ): Promise<ReadonlyMap<ConversationId, EnrichResult>> {
     const results = new Map<ConversationId, EnrichResult>();
     const taken: Lookup[] = [];
-    const { run = null, readAccess = accounts.readAccess } = options;
+    const { run = null, readAccess = accounts.readAccess, halt } = options;
     // Beside the claim, not behind it: a customer waits for both.
     const readings = new Map<AccountId, AccessReading>();
     for (const id of ids) {
@@ -100,149 +77,56 @@ export function createEnrich(dependencies: EnrichDependencies) {
         log.debug(`Conversation ${claim.conversationId} already has participant profile data`, "ConversationService");
     }
     passFaultPoint("claimed");
+    const claimedAtMs = clock.monotonicMs();
+    const isOver = () => halt?.aborted === true || clock.monotonicMs() - claimedAtMs > roundWithinMs;
     const byAccount = Map.groupBy(taken, (lookup) => lookup.accountId);
     await Promise.all(
       [...byAccount].map(async ([accountId, group]) => {
-        const {
-          decided: outcomes,
-          putOff,
-          asked,
-        } = await lookUp(dependencies, { accountId, reading: readings.get(accountId) }, group, options);
-        for (const { lookup, outcome } of putOff) results.set(lookup.conversationId, outcome);
-        passFaultPoint("answered");
-        const saved = new Set(await lookups.saveOutcomes(outcomes, run));
-        passFaultPoint("saved");
-        // Nothing of a whole round was taken: the run is somebody else's, and so is what there is to say of the account.
-        if (run !== null && outcomes.length > 0 && saved.size === 0) {
-          for (const { lookup } of outcomes) results.set(lookup.conversationId, { kind: "skipped", why: "held" });
+        let reading = readings.get(accountId);
+        for (const [at, round] of chunk(group, roundMax).entries()) {
+          if (at > 0 && isOver()) {
+            await lookups.releaseLookups(round);
+            for (const one of round) results.set(one.conversationId, throttledOutcome(one.attempts, 0));
+            continue;
+          }
+          const end = await finishRound(round, { accountId, reading }, options, results);
+          if (end === "refused") reading = accounts.readAccess(accountId);
+          if (end !== "lost") continue;
+          for (const { conversationId: id } of group)
+            if (!results.has(id)) results.set(id, { kind: "skipped", why: "held" });
           return;
         }
-        for (const { lookup, outcome } of outcomes) {
-          const lost = run !== null && !saved.has(lookup.conversationId); // another process has leased the person since
-          results.set(lookup.conversationId, lost ? { kind: "skipped", why: "held" } : outcome);
-          logOutcome(log, lookup, outcome, saved.has(lookup.conversationId));
-        }
-        if (asked === null || !(await judgeAnswers(dependencies, asked))) return;
-        const people = outcomes.filter(({ outcome }) => lacksName(outcome)).map(({ lookup }) => lookup);
-        await askNames(dependencies, { access: asked.access, people }, options);
       }),
     );
     return results;
   };
-}
 
-type Decided = { lookup: Lookup; outcome: ProfileOutcome };
-
-/** Answers every lookup of one account. `putOff` are left as they were. */
-async function lookUp(
-  { accounts, cache, budget, graph, circuit, clock, lookups, log }: EnrichDependencies,
-  { accountId, reading }: { readonly accountId: AccountId; readonly reading: AccessReading | undefined },
-  group: readonly Lookup[],
-  { lane, signal, run, firstCalls = 1 }: EnrichOptions,
-): Promise<{ decided: Decided[]; putOff: Decided[]; asked: (Asked & { access: AccountAccess }) | null }> {
-  const putOff: Decided[] = [];
-  const nothing = (decided: Decided[]) => ({ decided, putOff, asked: null });
-  const decided: Decided[] = [];
-  // Who asks for everybody wants what Instagram says now.
-  const takeKnown = run?.options.scope !== "everybody";
-  const cached = await cache.getProfiles(accountId, takeKnown ? group.map((lookup) => lookup.participantId) : []);
-  const asked: Lookup[] = [];
-  for (const lookup of group) {
-    const profile = cached.get(lookup.participantId);
-    const { stored } = lookup;
-    if (profile !== undefined) decided.push({ lookup, outcome: { kind: "found", profile, source: "cache" } });
-    // The second level: a cache that is lost does not turn what Postgres knows into calls.
-    else if (takeKnown && stored !== null && isFresh(stored, clock.nowMs()))
-      decided.push({ lookup, outcome: { kind: "found", profile: stored, source: "stored" } });
-    else asked.push(lookup);
+  /** Answers and saves some of one account. `lost`: the run is somebody else's; `refused`: the account may not be asked on. */
+  async function finishRound(
+    round: readonly Lookup[],
+    account: { readonly accountId: AccountId; readonly reading: AccessReading | undefined },
+    options: EnrichOptions,
+    results: Map<ConversationId, EnrichResult>,
+  ): Promise<"done" | "lost" | "refused"> {
+    const { run = null } = options;
+    const { decided: outcomes, putOff, asked } = await lookUp(dependencies, account, round, options);
+    for (const { lookup, outcome } of putOff) results.set(lookup.conversationId, outcome);
+    passFaultPoint("answered");
+    const saved = new Set(await lookups.saveOutcomes(outcomes, run));
+    passFaultPoint("saved");
+    // Nothing of a whole round was taken: the run is somebody else's, and so is what there is to say of the account.
+    if (run !== null && outcomes.length > 0 && saved.size === 0) return "lost";
+    for (const { lookup, outcome } of outcomes) {
+      const lost = run !== null && !saved.has(lookup.conversationId); // another process has leased the person since
+      results.set(lookup.conversationId, lost ? { kind: "skipped", why: "held" } : outcome);
+      logOutcome(log, lookup, outcome, saved.has(lookup.conversationId));
+    }
+    if (asked === null) return "done";
+    if (!(await judgeAnswers(dependencies, asked))) return "refused";
+    const people = outcomes.filter(({ outcome }) => lacksName(outcome)).map(({ lookup }) => lookup);
+    await askNames(dependencies, { access: asked.access, people }, options);
+    return "done";
   }
-  if (asked.length === 0) return nothing(decided);
-
-  const entry = await accounts.getAccess(accountId, reading);
-  if (entry.kind !== "ready") {
-    const reason = entry.kind === "unknown" ? "token_missing" : readBlockedReason(entry.reason);
-    return nothing([...decided, ...asked.map((lookup) => block(lookup, reason))]);
-  }
-  if (signal.aborted) {
-    await lookups.releaseLookups(asked);
-    return nothing(decided);
-  }
-  // A probe is one person: the others of an account that rests wait for what it brings.
-  const { probeOf } = entry;
-  if (probeOf !== null)
-    for (const lookup of asked.splice(1)) decided.push(block(lookup, readBlockedReason(probeOf.reason)));
-
-  const pass = circuit.ask(entry.access.login, accountId);
-  for (const lookup of asked.splice(pass.calls))
-    decided.push({ lookup, outcome: awayOutcome(lookup.attempts, pass.resumeInMs, clock.random()) });
-  if (asked.length === 0) return nothing(decided);
-
-  // A customer who waits is not left to the next request for its being full.
-  const perRequest = lane === "live" || entry.access.login !== "facebook" ? 1 : batchSizeMax;
-  const ask = { accountId, lane, calls: asked.length, perRequest, firstCalls };
-  const { granted, resumeInMs, grant } = await budget.take(ask);
-  // The backfill itself asks again for its people: armed, they would be the daemon's to look up, beside who writes now.
-  const waiting = asked.slice(granted);
-  if (lane === "backfill") await lookups.releaseLookups(waiting);
-  const into = lane === "backfill" ? putOff : decided;
-  for (const lookup of waiting) into.push({ lookup, outcome: throttledOutcome(lookup.attempts, resumeInMs) });
-  const sent = asked.slice(0, granted);
-  if (sent.length === 0) return nothing(decided);
-
-  const reply = await graph
-    .fetchProfiles(
-      entry.access,
-      sent.map((lookup) => lookup.participantId),
-      signal,
-    )
-    .catch(async (error: unknown) => {
-      await lookups.releaseLookups(sent); // told to stop, or a bug: either way nobody should wait for our leases
-      return nullIfInterrupted(error);
-    });
-  if (reply === null) return nothing(decided);
-  const { answers, usage, pictureRefused, callsMade } = reply;
-  // Whoever waited for this probe need not wait for the next one.
-  if (circuit.note(entry.access.login, answers))
-    for (const one of decided)
-      if (isAway(one.outcome)) one.outcome = awayOutcome(one.lookup.attempts, 0, clock.random());
-  for (const participantId of pictureRefused)
-    log.warn(
-      `Picture of participant ${participantId} dropped: its address is not one of Instagram's picture hosts`,
-      "InstagramApiService",
-    );
-  const pauseMs = await budget.settle(grant, { callsMade, usage, throttle: readThrottle(answers.values()) });
-  for (const lookup of sent) {
-    const answer = answers.get(lookup.participantId) ?? notAnswered;
-    const outcome =
-      answer.kind === "throttled"
-        ? throttledOutcome(lookup.attempts, pauseMs ?? 0, answer.evidence)
-        : withUsername(decideOutcome(answer, lookup.attempts, clock.random()), lookup.username);
-    decided.push({ lookup, outcome });
-  }
-  await cache.saveProfiles(
-    accountId,
-    [...answers.values()].flatMap((answer) => (answer.kind === "found" ? [answer.profile] : [])),
-  );
-  const { access, sealedToken } = entry;
-  return { decided, putOff, asked: { access, accountId, sealedToken, probeOf, answers: [...answers.values()] } };
-}
-
-const block = (lookup: Lookup, reason: BlockedReason): Decided => ({
-  lookup,
-  outcome: blockedOutcome(reason, lookup.attempts, null),
-});
-
-const notAnswered: LookupAnswer = { kind: "failed", reason: "not_answered", evidence: noEvidence };
-
-/** What Instagram named for the whole call; null where nobody was throttled. */
-function readThrottle(answers: Iterable<LookupAnswer>): Throttle | null {
-  const throttled = [...answers].filter((answer) => answer.kind === "throttled");
-  if (throttled.length === 0) return null;
-  const longestMs = Math.max(...throttled.map((answer) => answer.resumeInMs ?? 0));
-  return {
-    scope: throttled.some((answer) => answer.scope === "app") ? "app" : "account",
-    resumeInMs: longestMs > 0 ? longestMs : null,
-  };
 }
 
 const attempting = (id: ConversationId) => `Attempting to enrich participant profile for conversation ${id}`;

@@ -4,9 +4,9 @@ import type { Clock } from "../lib/clock.ts";
 import type { InboxPage } from "./read-page.ts";
 
 /** Pages whose names one statement saves at most. */
-export const pagesMax = 38;
+export const pagesMax = 25;
 /** Pages that are read meanwhile: with those being saved 50, so many calls a crash makes good again. */
-export const aheadMax = 12;
+export const aheadMax = 25;
 /** Read pages wait no longer than this: at Instagram's pace that is four of them. */
 const waitMsMax = 2_000;
 

@@ -8,7 +8,7 @@ import { assert } from "../lib/assert.ts";
 import { type Clock, wait } from "../lib/clock.ts";
 import type { AccessReading, AccountsRepository } from "../repository/accounts.ts";
 import type { CandidatesRepository } from "../repository/candidates.ts";
-import type { Enrich, EnrichResult } from "./enrich.ts";
+import { type Enrich, type EnrichResult, roundMax } from "./enrich.ts";
 
 /** People that one listing of candidates holds: bounds memory, and how many a resumed run reads again. */
 export const pageSize = 10_000;
@@ -16,10 +16,10 @@ export const pageSize = 10_000;
 const batchLanes = 2;
 const singleLanes = 8;
 /**
- * People a step of a page account takes at most. It costs one statement to lease them and one to save them, and a crash
- * asks again for no more than the two steps' 50 requests.
+ * People a step of a page account takes at most: two rounds. It costs one statement to lease them and one to save each
+ * round, and a crash asks again for no more than two rounds' 50 requests.
  */
-export const batchStepMax = 1_250;
+export const batchStepMax = 2 * roundMax;
 /** One step of an Instagram-Login account: single requests, so the lease must outlast them all. */
 const singleStepMax = 50;
 /** People whom the run remembers to ask again. Beyond that another walk from the top finds them: memory stays bounded. */
@@ -125,7 +125,7 @@ export async function lookUpCandidates(
   const step = async (people: readonly Waiting[]): Promise<void> => {
     const results = await enrich(
       people.map(({ id }) => id),
-      { lane: "backfill", force: true, signal: never, run, readAccess, firstCalls },
+      { lane: "backfill", force: true, signal: never, halt, run, readAccess, firstCalls },
     );
     const heldUp: Waiting[] = [];
     const nowMs = clock.monotonicMs();

@@ -361,8 +361,9 @@ describe("bulkNames()", async () => {
   });
 
   describe("a long list", () => {
-    /** Beginnings of 1, 2, 4, 8, 16 and 32 pages, each saved before the list goes on; what is behind them is saved beside. */
-    const [begun, pages] = [63, 150];
+    /** The beginnings' pages, each saved before the list goes on; what is behind them is saved beside. */
+    const doubling = [1, 2, 4, 8, 16];
+    const [begun, pages, firstLong] = [31, 100, doubling.length + 1];
     /** As `world.run()`, and `onSave` may hold the saving of some pages up: `place` counts from 1. No page waits for the clock. */
     const runLong = async (
       world: InboxWorld,
@@ -410,15 +411,15 @@ describe("bulkNames()", async () => {
         mostInVain,
       } = await runLong(world, {
         onSave: async (place) => {
-          const most = begun + (place - 7) * pagesMax + 50;
-          if (place >= 7)
+          const most = begun + (place - firstLong) * pagesMax + 50;
+          if (place >= firstLong)
             await waitUntil(() => calls.listRequests >= Math.min(pages, most), 20_000, "Nothing is read on");
           await sleep(20);
         },
       });
       expect(end).toEqual({ kind: "done" });
       expect(mostInVain).toBe(50);
-      expect(sizes).toEqual([1, 2, 4, 8, 16, 32, pagesMax, pagesMax, pages - begun - 2 * pagesMax]);
+      expect(sizes).toEqual([...doubling, pagesMax, pagesMax, pages - begun - 2 * pagesMax]);
       expect(last).toMatchObject({ calls: pages, listed: pages * 50, named: pages * 50, cursor: null });
       // Each page is told once, with the cursor behind it.
       const saved = told.slice(0, -1).map(({ listed, cursor }) => [listed, cursor]);
@@ -436,14 +437,14 @@ describe("bulkNames()", async () => {
       const first = await runLong(world, {
         signal: stop.signal,
         onSave: async (place) => {
-          if (place !== 7) return;
+          if (place !== firstLong) return;
           await waitUntil(() => world.sandbox.calls.listRequests >= read, 20_000, "Nothing is read on");
           await sleep(50);
           stop.abort();
         },
       });
       expect(first.end).toEqual({ kind: "stopped" });
-      expect(first.sizes.slice(6)).toEqual([pagesMax, aheadMax]);
+      expect(first.sizes.slice(doubling.length)).toEqual([pagesMax, aheadMax]);
       expect(first.last).toMatchObject({ calls: read, listed: read * 50, named: read * 50 });
       const { cursor = null, calls = 0, listed = 0, named = 0, imported = 0 } = first.last ?? {};
       const second = await world.run({ cursor, totals: { calls, listed, named, imported } });
@@ -462,13 +463,13 @@ describe("bulkNames()", async () => {
       const { end, last, sizes } = await runLong(world, {
         run: { id: "r", fencingToken: "1" },
         onSave: async (place) => {
-          if (place !== 7) return;
+          if (place !== firstLong) return;
           await waitUntil(() => world.sandbox.calls.listRequests > begun + pagesMax, 20_000, "Nothing is read on");
           await db.database.query("update backfill_runs set fencing_token = 2", [], "take the run over");
         },
       });
       expect(end).toEqual({ kind: "stopped" });
-      expect(sizes).toHaveLength(7);
+      expect(sizes).toHaveLength(firstLong);
       expect(last).toMatchObject({ listed: begun * 50, named: begun * 50 });
       expect(await db.rows("backfill_runs", "id")).toMatchObject([{ names: { calls: begun, listed: begun * 50 } }]);
       expect(await world.knownNames()).toHaveProperty("size", begun * 50);
@@ -491,7 +492,7 @@ describe("bulkNames()", async () => {
           if (pausedForMs !== null) pauses.push(pausedForMs);
         },
         onSave: async (place) => {
-          if (place < 7) return;
+          if (place < firstLong) return;
           resting = true;
           await sleep(200);
           throw new SyncError("storage_unavailable", "Cannot save");

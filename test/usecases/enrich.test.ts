@@ -14,7 +14,13 @@ import { awaySpreadMs } from "../../src/domain/lookup-outcome.ts";
 import { attemptsMax } from "../../src/domain/lookup-rules.ts";
 import type { Evidence, LookupAnswer, Profile } from "../../src/domain/profile.ts";
 import { createCircuit, probeEveryMs } from "../../src/graph/circuit.ts";
-import { createEnrich, type EnrichDependencies } from "../../src/usecases/enrich.ts";
+import {
+  createEnrich,
+  type EnrichDependencies,
+  type EnrichResult,
+  roundMax,
+  roundWithinMs,
+} from "../../src/usecases/enrich.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
 import { createFakeClock } from "../budget/fake-clock.ts";
 import { createRecordingLog, openTestRepositories, systemClock } from "../support/test-repositories.ts";
@@ -114,6 +120,67 @@ describe("enrich()", async () => {
     });
     expect(messages()).toContain(`Attempting to enrich participant profile for conversation ${idOf("111")}`);
     expect(messages()).toContain(`Successfully enriched conversation ${idOf("111")} with participant profile data`);
+  });
+
+  describe("more people than are asked about at once", () => {
+    const people = Array.from({ length: roundMax + 50 }, (_, n) => String(700_000 + n));
+    const ids = people.map((person) => idOf(person));
+    const begin = async (over: Partial<EnrichDependencies> = {}) => {
+      await write(people.map((person) => inbound(person, `m${person}`, 1_762_000_000_000)));
+      const made = await make(over);
+      await made.enrich([idOf("700000")], live); // the budget's first call goes alone
+      asked = [];
+      return made.enrich;
+    };
+    const leased = async () => (await db.rows("conversations", "id")).filter((one) => one.lease_until !== null).length;
+    const countOf = (results: ReadonlyMap<ConversationId, EnrichResult>, kind: string) =>
+      [...results.values()].filter((result) => result.kind === kind).length;
+    const options = { ...live, force: true };
+
+    test("are leased together, and each round is saved before the next one is asked about", async () => {
+      const enrich = await begin();
+      const savedBefore: number[] = [];
+      answer = async (id) => {
+        if (id === people.at(-1))
+          savedBefore.push(
+            (await db.rows("conversations", "id")).filter((one) => one.profile_status !== "pending").length,
+          );
+        return found(id);
+      };
+      expect(countOf(await enrich(ids, options), "found")).toBe(ids.length);
+      expect(asked.map((one) => one.ids.length)).toEqual([roundMax - 1, 50]); // one is in the cache
+      expect(savedBefore).toEqual([roundMax]);
+      expect(await leased()).toBe(0);
+    });
+
+    test.each(["the caller has to stop", "the lease may end before the answers"])(
+      "are not asked on once %s: whoever is left is put off",
+      async (why) => {
+        const halt = new AbortController();
+        let lateMs = 0;
+        const enrich = await begin({
+          clock: { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + lateMs },
+        });
+        answer = (id) => {
+          if (why.startsWith("the caller")) halt.abort();
+          else lateMs = roundWithinMs + 1;
+          return found(id);
+        };
+        const results = await enrich(ids, { ...options, halt: halt.signal });
+        expect(asked).toHaveLength(1);
+        expect(results.get(idOf(people.at(-1) ?? ""))).toMatchObject({ kind: "later", retryInMs: 0 });
+        expect([countOf(results, "found"), countOf(results, "later"), await leased()]).toEqual([roundMax, 50, 0]);
+      },
+    );
+
+    test("are not asked on with a token that the first round has shown to be dead", async () => {
+      const enrich = await begin();
+      answer = (id) =>
+        id === people[5] ? { kind: "blocked", reason: "token_dead", evidence: { ...evidence, code: 190 } } : found(id);
+      const results = await enrich(ids, options);
+      expect(asked).toHaveLength(1);
+      expect(results.get(idOf(people.at(-1) ?? ""))).toMatchObject({ kind: "absent", reason: "token_dead" });
+    });
   });
 
   test("a person without a picture is done", async () => {
