@@ -79,7 +79,7 @@ export function openProduct(program: Program, { databaseUrl, graphUrls, settings
     let peakBytes = Number.NaN;
     const timer = setInterval(() => {
       try {
-        peakBytes = readMemoryBytes(child.pid).peak;
+        peakBytes = readMemoryBytes(child.pid).peak || peakBytes; // one that is just ending tells none
       } catch {
         // It has ended since.
       }
