@@ -25,11 +25,9 @@ describe("the compiled binary", () => {
         );
         const again = `bun run faults --only ${name} --seed ${seed}`;
         expect({ again, broken: result.broken }).toEqual({ again, broken: [] });
-        expect({ lost: result.lost, doubled: result.doubled, cycles: result.cycles }).toEqual({
-          lost: 0,
-          doubled: 0,
-          cycles: cycles.short,
-        });
+        expect({ lost: result.lost, doubled: result.doubled }).toEqual({ lost: 0, doubled: 0 });
+        // A scenario goes on for a few more where its faults have hit too little.
+        expect(result.cycles).toBeGreaterThanOrEqual(cycles.short);
         expect(result.acknowledged).toBeGreaterThan(0);
       },
       timeoutMs,
