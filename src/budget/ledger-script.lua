@@ -229,19 +229,18 @@ if step == 'take' then
   local whole, allowance = allowanceOf(ceilingGiven, learned, share)
   local _, ceiling = allowanceOf(ceilingGiven, nil, share)
   local pollMs = math.max(1, math.min(pollMsMax, windowMs * pollShare))
-  local left, free, spacing, lump, request, paceFrom = huge, huge, 0, 0, 0, 0
+  local left, free, spacing, lump, fills, paceFrom = huge, huge, 0, 0, false, 0
   local limited = lane ~= 'live' and allowance < huge
   if limited then
     local rest = restOf(whole, allowance, used - usedShared)
     spacing = windowMs / rest
     local short = math.max(windowMs * paceLagShare, paceLagCallsMin * spacing)
-    if rest >= paceRequestsMin * perRequest then request = perRequest * spacing end
-    local lag = math.max(short, paceLagRequests * request)
+    fills = rest >= paceRequestsMin * perRequest
+    local lag = math.max(short, fills and paceLagRequests * perRequest * spacing or 0)
     paceFrom = math.max(state.paceAt or -huge, now - lag)
     left = rest + math.floor(rest * (1 / bucketsPerWindow + n('slowness') / windowMs)) - usedShared
     free = math.max(0, math.floor(rest * freeShare) - usedShared)
-    lump = math.max(math.floor(short * paceLumpShare / spacing), math.floor(request / spacing + 0.5))
-    lump = math.max(1, math.min(calls, lump))
+    lump = math.min(calls, math.max(math.floor(short * paceLumpShare / spacing), fills and perRequest or 1))
   end
   local passes = math.min(appPasses, ownPasses)
   local isNew = now - (state.bornAt or now) < windowMs
@@ -266,7 +265,7 @@ if step == 'take' then
         resume = math.max(1, math.ceil(paceFrom + lump * spacing - now))
       end
       full = full or left <= 0 or (ready <= 0 and isNew)
-      local due = request > 0 and fillRequests(ready, calls, perRequest) or ready
+      local due = fills and fillRequests(ready, calls, perRequest) or ready
       open = math.min(open, left, due < lump and 0 or due)
       local waits = state.waitlive or -huge
       if lane == 'backfill' then waits = math.max(waits, state.waitrefresh or -huge) end

@@ -17,7 +17,7 @@ export type LedgerRequest = {
   readonly lane: Lane;
   /** Whole, 1 or more. */
   readonly calls: number;
-  /** Calls that one request carries: a grant of fewer than were asked for fills whole requests, as far as the allowance holds one. 1: each goes by itself. */
+  /** Calls that one request carries: the pace grants whole requests where a window holds two; what is left of an allowance behind them goes as it is. 1: each goes by itself. */
   readonly perRequest: number;
   /** Calls that may be the first of all, before any answer has told of room: 1, unless the caller knows more. */
   readonly firstCalls: number;

@@ -89,18 +89,18 @@ export function createPool(windowMs: number) {
     const rest = restOf(allowance, used.calls - used.shared);
     const spacingMs = windowMs / rest;
     const shortMs = Math.max(windowMs * paceLagShare, paceLagCallsMin * spacingMs);
-    const requestMs = rest < paceRequestsMin * perRequest ? 0 : perRequest * spacingMs;
-    const lagMs = Math.max(shortMs, paceLagRequests * requestMs);
+    const fills = rest >= paceRequestsMin * perRequest;
+    const lagMs = Math.max(shortMs, fills ? paceLagRequests * perRequest * spacingMs : 0);
     const fromMs = Math.max(paceAtMs, nowMs - lagMs);
     // Still counted here, and at Instagram no more.
     const stale = Math.floor(rest * (1 / bucketsPerWindow + slownessMs / windowMs));
-    const lump = Math.max(Math.floor((shortMs * paceLumpShare) / spacingMs), Math.round(requestMs / spacingMs));
+    const lump = Math.max(Math.floor((shortMs * paceLumpShare) / spacingMs), fills ? perRequest : 1);
     return {
-      fills: requestMs > 0,
+      fills,
       left: rest + stale - used.shared,
       free: Math.max(0, Math.floor(rest * freeShare) - used.shared),
       paced: Math.floor((nowMs - fromMs) / spacingMs + 1e-6),
-      lump: Math.max(1, Math.min(calls, lump)),
+      lump: Math.min(calls, lump),
       spacingMs,
       fromMs,
     };
