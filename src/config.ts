@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { SyncError } from "./domain/error.ts";
+import { profileMaxAgeMsDefault } from "./domain/profile.ts";
 import { type LogLevel, logLevels } from "./lib/log.ts";
 
 /** Everything the environment decides. Secrets stand here in the clear: print it with `printConfig()` only. */
@@ -27,6 +28,8 @@ export type Config = {
   readonly spool: { readonly folder: string; readonly bytesMax: number };
   /** How long raw events are kept for replay. */
   readonly eventRetentionDays: number;
+  /** How old a profile may grow before a message of its person renews it, in ms. */
+  readonly profileMaxAgeMs: number;
   /** Durability settings that the operator accepts switched off, by name: `fsync`, `synchronous_commit`. */
   readonly allowUnsafeStorage: readonly string[];
 };
@@ -35,6 +38,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Instagram sends a webhook again for 36 hours: an event must be remembered for longer than that. */
 export const retentionDaysMin = 3;
+const hourMs = 3_600_000;
 /** Shortest bearer key: 16 characters are beyond guessing at any rate the API answers. */
 export const apiKeyLengthMin = 16;
 const secretNames = ["META_APP_SECRET", "META_VERIFY_TOKEN", "SOCIAL_SYNC_API_KEYS", "SOCIAL_SYNC_ENCRYPTION_KEY"];
@@ -109,6 +113,7 @@ export function readConfig(env: Environment, need: { appSecret: boolean; isTty: 
       bytesMax: whole("SOCIAL_SYNC_SPOOL_MB_MAX", 1_024, 1, 1_048_576) * 1_048_576,
     },
     eventRetentionDays: whole("SOCIAL_SYNC_EVENT_RETENTION_DAYS", 30, retentionDaysMin, 36_500),
+    profileMaxAgeMs: whole("SOCIAL_SYNC_PROFILE_MAX_AGE_HOURS", profileMaxAgeMsDefault / hourMs, 24, 8_760) * hourMs,
     allowUnsafeStorage: list("SOCIAL_SYNC_ALLOW_UNSAFE_STORAGE"),
   };
 

@@ -67,7 +67,7 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
   const accounts = createAccountsRepository(database, vault);
   const conversations = createConversationsRepository(database);
   const candidates = createCandidatesRepository(database);
-  const events = createEventsRepository(database);
+  const events = createEventsRepository(database, config.profileMaxAgeMs);
   const folderOwner = readLeaseOwner(folder);
   const lookups = createLookupsRepository(database, role === "daemon" ? folderOwner : null);
   const inbox = createInboxRepository(database);
@@ -87,7 +87,7 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
   );
   const ceiling = config.ratePerHour === null ? null : Math.ceil(config.ratePerHour * (config.rateWindowMs / hourMs));
   const rules = { windowMs: config.rateWindowMs, ceiling };
-  const { inboxSpacingMs, redisUrl: url, redisTimeoutMs: timeoutMs } = config;
+  const { profileMaxAgeMs, inboxSpacingMs, redisUrl: url, redisTimeoutMs: timeoutMs } = config;
   const ledger = url === null ? null : opening.use(await openRedisLedger({ ...rules, url, timeoutMs, clock }));
   // A command says nothing of itself to Postgres: it is one more than those who do.
   const countDaemons = async () => (await daemons.countAlive(aliveWithinMs)) + (role === "command" ? 1 : 0);
@@ -95,7 +95,7 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
   const budget = opening.use(createBudget({ ...rules, ceilingPerWindow: ceiling, inboxSpacingMs, clock, shared, log }));
   const graph = createGraphClient({ ...config.graph, appSecrets: config.appSecrets, clock, log });
   const circuit = createCircuit({ clock, log });
-  const enrich = createEnrich({ lookups, accounts, cache, budget, graph, circuit, clock, log });
+  const enrich = createEnrich({ lookups, accounts, cache, budget, graph, circuit, clock, log, profileMaxAgeMs });
   const listNames = (input: BulkNamesInput, io: BulkNamesIo) =>
     bulkNames({ graph, accounts, lookups, inbox, budget, circuit, clock, log }, input, io);
   // A command's own budget and circuit are fresh and have seen nothing: only the daemon can tell.
@@ -106,6 +106,7 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
     readBudget: async (id) => (role === "daemon" || config.redisUrl !== null ? readBudgetUse(budget, id) : null),
     readGraph: (login) => (role === "daemon" ? circuit.state(login) : null),
     clock,
+    profileMaxAgeMs,
   });
   const owned = opening.move();
   return {

@@ -28,6 +28,7 @@ describe("readConfig()", () => {
       },
       redisTimeoutMs: 100,
       rateWindowMs: 3_600_000,
+      profileMaxAgeMs: 604_800_000,
       logFormat: "json",
     });
     expect(problemsOf({}, { appSecret: true, isTty: false })).toHaveLength(1);
@@ -54,6 +55,7 @@ describe("readConfig()", () => {
       SOCIAL_SYNC_API_KEYS: "short",
       SOCIAL_SYNC_ENCRYPTION_KEY: "secret-but-wrong",
       SOCIAL_SYNC_RATE_PER_HOUR: "-1",
+      SOCIAL_SYNC_PROFILE_MAX_AGE_HOURS: "12",
     });
     expect(problems.map((line) => line.trim().split(/[ :]/)[0]).sort()).toEqual([
       "DATABASE_URL",
@@ -65,6 +67,7 @@ describe("readConfig()", () => {
       "SOCIAL_SYNC_API_KEYS",
       "SOCIAL_SYNC_ENCRYPTION_KEY",
       "SOCIAL_SYNC_LOG_LEVEL",
+      "SOCIAL_SYNC_PROFILE_MAX_AGE_HOURS",
       "SOCIAL_SYNC_RATE_PER_HOUR",
     ]);
     expect(problems.join()).not.toContain("secret-but-wrong");

@@ -10,6 +10,7 @@
 -- $16 json [{ account_id, mid, sender_id, reaction, emoji, reacted_at }] one row a (message, sender), in key order
 -- $17 json [{ account_id, participant_id, mid, read_at }] one row a person, in key order
 -- $18 json [{ account_id, participant_id, username, seen_at }] names that came for free, one row a person, in key order
+-- $19 how old a profile may grow, in ms: a message then renews it (domain/profile.ts, staleAtMs)
 -- Columns: inserted (how many events were new), known ([account_id, event_key] of each that was not),
 --    wanted ([account_id, participant_id] of each person whose lookup is due). What stays out counts as known.
 with input as materialized (
@@ -84,7 +85,12 @@ filed as (
         then greatest(now(), c.checked_at + interval '5 minutes')
       when c.profile_status in ('pending', 'no_consent') then now()
       when c.profile_status in ('complete', 'no_picture', 'username_only') then
-        case when c.checked_at < now() - interval '24 hours' or c.picture_expires_at < now() then now() end
+        case
+          when c.picture_expires_at < now() then now()
+          when c.checked_at < now() - interval '24 hours' and (c.profile_status = 'username_only'
+            or c.fetched_at < now() - make_interval(secs => $19::float8 / 1000)
+            or c.picture_expires_at < now() + interval '24 hours') then now()
+        end
       else c.next_attempt_at end
   returning c.account_id, c.participant_platform_id, c.next_attempt_at, c.lease_until
 ),

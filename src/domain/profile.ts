@@ -24,12 +24,22 @@ export type Profile = {
   readonly fetchedAtMs: number;
 };
 
-/** How long a profile is taken as it is, in ms (spec §4: 86400 s), in the cache and in the tables alike. */
+/** How long the cache keeps a profile, in ms (spec §4: 86400 s). */
 export const profileTtlMs = 86_400_000;
+/** How old a stored profile may grow where no setting says it, in ms (meta-platform.md §11: stale after some 7 days). */
+export const profileMaxAgeMsDefault = 7 * 86_400_000;
+/** A picture's address is renewed so long before its end, in ms (§9), but not more often than the cache forgets. In save-events.sql too. */
+export const pictureRenewalMs = 86_400_000;
 
-/** Whether a profile from before needs no call: not a day old, and its picture, if any, still there. */
-export function isFresh({ fetchedAtMs, pictureExpiresAtMs }: Profile, nowMs: number): boolean {
-  return nowMs - fetchedAtMs < profileTtlMs && (pictureExpiresAtMs === null || nowMs < pictureExpiresAtMs);
+/** From when on a message of the person asks Graph for a profile again, in ms since 1970: it is old, or its picture dies soon. */
+export function staleAtMs(
+  { fetchedAtMs, pictureExpiresAtMs }: Pick<Profile, "fetchedAtMs" | "pictureExpiresAtMs">,
+  maxAgeMs: number,
+): number {
+  const oldAtMs = fetchedAtMs + maxAgeMs;
+  if (pictureExpiresAtMs === null) return oldAtMs;
+  const renewAtMs = Math.max(fetchedAtMs + profileTtlMs, pictureExpiresAtMs - pictureRenewalMs);
+  return Math.min(oldAtMs, renewAtMs, pictureExpiresAtMs);
 }
 
 /** Why Instagram will not show this person: about the person, final until something re-arms it. */

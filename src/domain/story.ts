@@ -2,7 +2,7 @@ import type { Account } from "./account.ts";
 import { type BudgetUse, describeFailing, describeState, type GraphHealth } from "./account-health.ts";
 import type { LookupRecord } from "./lookup-record.ts";
 import { lookupRules, type RearmEvent, rearmEvents } from "./lookup-rules.ts";
-import type { Evidence } from "./profile.ts";
+import { type Evidence, staleAtMs } from "./profile.ts";
 import { reasonWords } from "./reason-words.ts";
 import { describeMoment } from "./story-time.ts";
 
@@ -26,6 +26,8 @@ export type StoryInput = {
   readonly budget: BudgetUse | null;
   /** null: only the daemon knows it. */
   readonly graph: GraphHealth | null;
+  /** How old a profile may grow before a message renews it. */
+  readonly profileMaxAgeMs: number;
 };
 
 /** Tells one conversation's story from what is stored. Pure: the command and the API print the same. */
@@ -81,7 +83,7 @@ function tellAnswer(evidence: Evidence | null, means: string | null): string {
   return means === null ? answer : `${answer} ${means}`;
 }
 
-function tellNext({ record, account, budget, graph }: StoryInput, nowMs: number): string[] {
+function tellNext({ record, account, budget, graph, profileMaxAgeMs }: StoryInput, nowMs: number): string[] {
   if (record.self) return ["Nothing: the account itself is never looked up."];
   if (isEchoOnly(record)) return ["They are looked up as soon as they write, or tap an icebreaker or the menu."];
   if (record.held) return ["They are being looked up right now."];
@@ -95,7 +97,7 @@ function tellNext({ record, account, budget, graph }: StoryInput, nowMs: number)
     );
   const failing = describeFailing(graph?.failingSinceMs ?? null);
   if (failing !== null) lines.push(failing);
-  lines.push(tellDue(record, nowMs));
+  lines.push(tellDue(record, profileMaxAgeMs, nowMs));
   if (record.nextAttemptAtMs !== null && blocked === null) {
     const unknown = [budget === null ? "Instagram's limit" : null, graph === null ? "a failure of its servers" : null];
     const named = unknown.filter((what) => what !== null);
@@ -116,8 +118,8 @@ const asksAgain: Readonly<Record<RearmEvent, string>> = {
   request: "Nothing happens by itself; POST …/enrich asks again.",
 };
 
-function tellDue(record: LookupRecord, nowMs: number): string {
-  const { nextAttemptAtMs, status, reason, pictureExpiresAtMs } = record;
+function tellDue(record: LookupRecord, profileMaxAgeMs: number, nowMs: number): string {
+  const { nextAttemptAtMs, status, reason, fetchedAtMs, pictureExpiresAtMs } = record;
   if (nextAttemptAtMs !== null)
     return nextAttemptAtMs <= nowMs
       ? "They are due now, and are looked up as soon as calls may go."
@@ -125,7 +127,10 @@ function tellDue(record: LookupRecord, nowMs: number): string {
   if (status === "complete" || status === "no_picture") {
     const dies =
       pictureExpiresAtMs === null ? "" : `; the picture's address works until ${describeMoment(pictureExpiresAtMs)}`;
-    return `Nothing needs doing: a message after a day looks them up again${dies}.`;
+    const againAtMs = fetchedAtMs === null ? nowMs : staleAtMs({ fetchedAtMs, pictureExpiresAtMs }, profileMaxAgeMs);
+    const again =
+      againAtMs <= nowMs ? "their next message" : `their first message from ${describeMoment(againAtMs)} on`;
+    return `Nothing needs doing: ${again} looks them up again${dies}.`;
   }
   const events = isRuled(reason) ? lookupRules[reason].rearmedBy : rearmEvents;
   const first = rearmEvents.find((event) => events.includes(event)) ?? "request";

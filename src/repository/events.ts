@@ -18,8 +18,8 @@ export type SavedEvents = {
 
 export type EventsRepository = ReturnType<typeof createEventsRepository>;
 
-/** Files what webhooks brought. */
-export function createEventsRepository(database: Database) {
+/** Files what webhooks brought. A message of somebody whose profile is older than `profileMaxAgeMs` wants a lookup. */
+export function createEventsRepository(database: Database, profileMaxAgeMs: number) {
   return {
     /**
      * Files many posts' events in one statement, so in one commit. Idempotent, in any order.
@@ -36,6 +36,7 @@ export function createEventsRepository(database: Database) {
         [
           ...rows.columns,
           ...[rows.messages, rows.reactions, rows.reads, rows.names].map((list) => JSON.stringify(list)),
+          profileMaxAgeMs,
         ],
         "store the messages",
         deadlineMs,

@@ -18,6 +18,8 @@ export type ExplainDependencies = {
   /** Whether Graph works at a host; null where this process cannot know. */
   readGraph: (login: Login) => GraphHealth | null;
   clock: Pick<Clock, "nowMs">;
+  /** How old a stored profile may grow before a message renews it. */
+  profileMaxAgeMs: number;
 };
 
 export type Explained = { readonly record: LookupRecord; readonly story: Story };
@@ -31,7 +33,8 @@ export type EnrichmentAnswer =
 export type Explain = ReturnType<typeof createExplain>;
 
 /** Answers why a profile looks as it does, how the accounts stand, and whether a lookup can be asked for. */
-export function createExplain({ conversations, accounts, readBudget, readGraph, clock }: ExplainDependencies) {
+export function createExplain(dependencies: ExplainDependencies) {
+  const { conversations, accounts, readBudget, readGraph, clock, profileMaxAgeMs } = dependencies;
   const findAccount = async (id: AccountId): Promise<Account | null> =>
     (await accounts.listAccounts()).find((account) => account.id === id) ?? null;
 
@@ -43,7 +46,7 @@ export function createExplain({ conversations, accounts, readBudget, readGraph, 
       const account = await findAccount(record.instagramId);
       const budget = await readBudget(record.instagramId);
       const graph = account === null ? null : readGraph(account.login);
-      return { record, story: tellStory({ record, account, budget, graph }, clock.nowMs()) };
+      return { record, story: tellStory({ record, account, budget, graph, profileMaxAgeMs }, clock.nowMs()) };
     },
 
     /** Every account, or `only` those, with its people counted. Throws `storage_unavailable`. */

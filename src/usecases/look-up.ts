@@ -14,12 +14,12 @@ import {
 import {
   type BlockedReason,
   batchSizeMax,
-  isFresh,
   type Lookup,
   type LookupAnswer,
   noEvidence,
   type ProfileOutcome,
   readBlockedReason,
+  staleAtMs,
 } from "../domain/profile.ts";
 import type { RunHold, RunOptions } from "../domain/run.ts";
 import type { Circuit } from "../graph/circuit.ts";
@@ -38,6 +38,8 @@ export type LookUpDependencies = {
   graph: Pick<GraphClient, "fetchProfiles">;
   circuit: Pick<Circuit, "ask" | "note">;
   clock: Pick<Clock, "random" | "nowMs">;
+  /** How old a stored profile may be and still answer a lookup. */
+  profileMaxAgeMs: number;
   log: Pick<Log, "warn">;
 };
 
@@ -54,7 +56,7 @@ export type Decided = { lookup: Lookup; outcome: ProfileOutcome };
 
 /** Answers leased lookups of one account from the cache, from what is stored, or by Graph; writes nothing of them. `putOff` are left as they were. */
 export async function lookUp(
-  { accounts, cache, budget, graph, circuit, clock, lookups, log }: LookUpDependencies,
+  { accounts, cache, budget, graph, circuit, clock, lookups, log, profileMaxAgeMs }: LookUpDependencies,
   { accountId, reading }: { readonly accountId: AccountId; readonly reading: AccessReading | undefined },
   group: readonly Lookup[],
   { lane, signal, run, firstCalls = 1 }: LookUpOptions,
@@ -71,7 +73,7 @@ export async function lookUp(
     const { stored } = lookup;
     if (profile !== undefined) decided.push({ lookup, outcome: { kind: "found", profile, source: "cache" } });
     // The second level: a cache that is lost does not turn what Postgres knows into calls.
-    else if (takeKnown && stored !== null && isFresh(stored, clock.nowMs()))
+    else if (takeKnown && stored !== null && clock.nowMs() < staleAtMs(stored, profileMaxAgeMs))
       decided.push({ lookup, outcome: { kind: "found", profile: stored, source: "stored" } });
     else asked.push(lookup);
   }

@@ -52,9 +52,13 @@ const record: LookupRecord = {
   nextAttemptAtMs: nowMs,
   held: false,
 };
+const maxAge = { profileMaxAgeMs: 7 * 86_400_000 };
 const free = { used: 0, ceiling: null, usagePercent: null, stoppedForMs: 0 };
 const told = (changes: Partial<LookupRecord>, of: Account | null = account) =>
-  tellStory({ record: { ...record, ...changes }, account: of, budget: free, graph: { failingSinceMs: null } }, nowMs);
+  tellStory(
+    { record: { ...record, ...changes }, account: of, budget: free, graph: { failingSinceMs: null }, ...maxAge },
+    nowMs,
+  );
 
 describe("tellStory()", () => {
   test("tells a refusal for lack of consent with Instagram's numbers, and what asks again", () => {
@@ -114,17 +118,17 @@ describe("tellStory()", () => {
 
   test("tells that calls rest, and that a lookup is under way", () => {
     const budget = { used: 5, ceiling: 5, usagePercent: 100, stoppedForMs: 90_000 };
-    expect(tellStory({ record, account, budget, graph: { failingSinceMs: nowMs } }, nowMs).next[0]).toContain(
-      "rest until 2026-11-22 12:01:30 UTC",
-    );
-    expect(tellStory({ record, account, budget: null, graph: { failingSinceMs: nowMs } }, nowMs).next[0]).toStartWith(
-      "Instagram's own servers have failed since 2026-11-22 12:00:00 UTC",
-    );
+    expect(
+      tellStory({ record, account, budget, graph: { failingSinceMs: nowMs }, ...maxAge }, nowMs).next[0],
+    ).toContain("rest until 2026-11-22 12:01:30 UTC");
+    expect(
+      tellStory({ record, account, budget: null, graph: { failingSinceMs: nowMs }, ...maxAge }, nowMs).next[0],
+    ).toStartWith("Instagram's own servers have failed since 2026-11-22 12:00:00 UTC");
     expect(told({ held: true }).next).toEqual(["They are being looked up right now."]);
   });
 
   test("says what this process cannot know, and only where somebody waits", () => {
-    const unseen = { account, budget: null, graph: null };
+    const unseen = { account, budget: null, graph: null, ...maxAge };
     expect(tellStory({ ...unseen, record }, nowMs).next).toEqual([
       "They are due now, and are looked up as soon as calls may go.",
       "Whether Instagram's limit or a failure of its servers holds calls up now is unknown here: the daemon's GET /accounts tells.",
@@ -132,6 +136,19 @@ describe("tellStory()", () => {
     expect(tellStory({ ...unseen, budget: free, record }, nowMs).next[1]).toStartWith("Whether a failure of its");
     const known = { ...record, status: "complete", nextAttemptAtMs: null } as const;
     expect(tellStory({ ...unseen, record: known }, nowMs).next.join(" ")).not.toContain("unknown");
+  });
+
+  test("says from when on a message renews a profile: after a week, or on the last day of the picture's address", () => {
+    const complete = { status: "complete", nextAttemptAtMs: null, fetchedAtMs: nowMs - 3_600_000 } as const;
+    expect(told(complete).next).toEqual([
+      "Nothing needs doing: their first message from 2026-11-29 11:00:00 UTC on looks them up again.",
+    ]);
+    expect(told({ ...complete, pictureExpiresAtMs: nowMs + 4 * 86_400_000 }).next).toEqual([
+      "Nothing needs doing: their first message from 2026-11-25 12:00:00 UTC on looks them up again; the picture's address works until 2026-11-26 12:00:00 UTC.",
+    ]);
+    expect(told({ ...complete, fetchedAtMs: nowMs - 8 * 86_400_000 }).next).toEqual([
+      "Nothing needs doing: their next message looks them up again.",
+    ]);
   });
 
   test("says that nobody has added the account", () => {

@@ -170,7 +170,7 @@ for (const kind of ["postgres", "embedded"] as const) {
       expect(await conversation()).toMatchObject({ profile_status: "pending" });
     });
 
-    test("a fresh profile is not asked for again, one of yesterday is", async () => {
+    test("a fresh profile is not asked for again, one of last week is, and a bare username on the next day", async () => {
       await saveItems(inbound(anna, "m1", t));
       await db.database.query(
         "update conversations set profile_status = 'complete', next_attempt_at = null, fetched_at = now(), checked_at = now()",
@@ -178,8 +178,15 @@ for (const kind of ["postgres", "embedded"] as const) {
         "set",
       );
       expect((await saveItems(inbound(anna, "m2", t + 1))).wanted).toEqual([]);
-      await db.database.query("update conversations set checked_at = now() - interval '25 hours'", [], "age");
-      expect((await saveItems(inbound(anna, "m3", t + 2))).wanted).toHaveLength(1);
+      const age = (text: string) => db.database.query(`update conversations set ${text}`, [], "age");
+      await age("checked_at = now() - interval '25 hours', fetched_at = now() - interval '167 hours'");
+      expect((await saveItems(inbound(anna, "m3", t + 2))).wanted).toEqual([]);
+      await age("fetched_at = now() - interval '169 hours'");
+      expect((await saveItems(inbound(anna, "m4", t + 3))).wanted).toHaveLength(1);
+      await age("next_attempt_at = null, profile_status = 'username_only', fetched_at = null, checked_at = now()");
+      expect((await saveItems(inbound(anna, "m5", t + 4))).wanted).toEqual([]);
+      await age("checked_at = now() - interval '25 hours'");
+      expect((await saveItems(inbound(anna, "m6", t + 5))).wanted).toHaveLength(1);
     });
 
     test("what was said long ago and comes again after retention is neither unread again nor looked up again", async () => {

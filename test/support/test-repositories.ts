@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { profileMaxAgeMsDefault } from "../../src/domain/profile.ts";
 import { createSystemClock } from "../../src/lib/clock.ts";
 import { createLog, type LogFields, type LogLevel } from "../../src/lib/log.ts";
 import { createAccountsRepository } from "../../src/repository/accounts.ts";
@@ -50,7 +51,7 @@ export async function openTestRepositories(
     conversations: createConversationsRepository(database),
     candidates: createCandidatesRepository(database),
     erasures: createErasuresRepository(database),
-    events: createEventsRepository(database),
+    events: createEventsRepository(database, profileMaxAgeMsDefault),
     inbox: createInboxRepository(database),
     lookups: createLookupsRepository(database, null),
     runs: createRunsRepository(database),

@@ -7,6 +7,7 @@ import postgres from "postgres";
 import { createBudget } from "../../src/budget/budget.ts";
 import { openProfileCache } from "../../src/cache/profile-cache.ts";
 import { type ConversationId, parseAccountId, parseConversationId } from "../../src/domain/ids.ts";
+import { profileMaxAgeMsDefault } from "../../src/domain/profile.ts";
 import { createCircuit } from "../../src/graph/circuit.ts";
 import { createGraphClient } from "../../src/graph/graph-client.ts";
 import { chunk } from "../../src/lib/chunk.ts";
@@ -202,6 +203,7 @@ export async function openVirtualInbox(options: VirtualInboxOptions) {
     };
     const enrich = createEnrich({
       ...{ lookups, accounts: access, cache: tracked, budget, graph, circuit, clock, log },
+      profileMaxAgeMs: profileMaxAgeMsDefault,
     });
     const queue = createVirtualQueue(clock);
     const stop = new AbortController();
@@ -209,7 +211,7 @@ export async function openVirtualInbox(options: VirtualInboxOptions) {
     const dispatcher = createDispatcher({ enrich, queue, lookups, clock, log }, signals);
     const claimed = { people: 0 };
     const store = createStore({
-      events: createEventsRepository(database),
+      events: createEventsRepository(database, profileMaxAgeMsDefault),
       onWanted: (ids) => {
         claimed.people += ids.length;
         dispatcher.wake(ids);

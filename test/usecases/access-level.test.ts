@@ -16,6 +16,7 @@ import {
   isAccessLevel,
 } from "../../src/domain/lookup-rules.ts";
 import type { Evidence, LookupAnswer } from "../../src/domain/profile.ts";
+import { profileMaxAgeMsDefault } from "../../src/domain/profile.ts";
 import { createCircuit } from "../../src/graph/circuit.ts";
 import { createEnrich, type EnrichDependencies } from "../../src/usecases/enrich.ts";
 import { createProbes } from "../../src/usecases/probe-accounts.ts";
@@ -69,6 +70,7 @@ describe("an app whose access level reaches nobody", async () => {
         graph,
         clock: systemClock,
         log,
+        profileMaxAgeMs: profileMaxAgeMsDefault,
       }),
       messages,
     };

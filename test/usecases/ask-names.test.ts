@@ -10,6 +10,7 @@ import {
   parseAccountId,
   parseParticipantId,
 } from "../../src/domain/ids.ts";
+import { profileMaxAgeMsDefault } from "../../src/domain/profile.ts";
 import { createCircuit } from "../../src/graph/circuit.ts";
 import { createGraphClient } from "../../src/graph/graph-client.ts";
 import { createEnrich } from "../../src/usecases/enrich.ts";
@@ -65,6 +66,7 @@ describe("askNames()", async () => {
       graph: counted,
       clock: systemClock,
       log,
+      profileMaxAgeMs: profileMaxAgeMsDefault,
     });
   };
   const accounts = sandbox.world.accounts.map((one) => ({ ...one, id: parseAccountId(one.instagramId) as AccountId }));

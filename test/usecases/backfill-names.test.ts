@@ -3,6 +3,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { createBudget } from "../../src/budget/budget.ts";
 import { openProfileCache } from "../../src/cache/profile-cache.ts";
+import { profileMaxAgeMsDefault } from "../../src/domain/profile.ts";
 import type { Run, RunOptions } from "../../src/domain/run.ts";
 import { type BackfillProgress, backfill, type PersonDone } from "../../src/usecases/backfill.ts";
 import { bulkNames } from "../../src/usecases/bulk-names.ts";
@@ -45,6 +46,7 @@ describe("backfill() with the inbox", async () => {
       accounts: db.accounts,
       cache,
       log,
+      profileMaxAgeMs: profileMaxAgeMsDefault,
     });
     const owned = opening.move();
     const open = async (asked: Partial<RunOptions> = {}): Promise<Run> => {

@@ -3,7 +3,7 @@ import { createBudget } from "../../src/budget/budget.ts";
 import { openProfileCache } from "../../src/cache/profile-cache.ts";
 import type { Login } from "../../src/domain/account.ts";
 import { type AccountId, type ParticipantId, parseAccountId } from "../../src/domain/ids.ts";
-import { batchSizeMax, type Evidence, type LookupAnswer } from "../../src/domain/profile.ts";
+import { batchSizeMax, type Evidence, type LookupAnswer, profileMaxAgeMsDefault } from "../../src/domain/profile.ts";
 import type { RunOptions } from "../../src/domain/run.ts";
 import { createCircuit } from "../../src/graph/circuit.ts";
 import { type BackfillProgress, backfill } from "../../src/usecases/backfill.ts";
@@ -89,6 +89,7 @@ describe("backfill()", async () => {
       circuit: createCircuit({ clock: chance, log }),
       clock: chance,
       log,
+      profileMaxAgeMs: profileMaxAgeMsDefault,
     });
     const listNames = () => Promise.reject(new Error("these runs read no inbox"));
     const progress: BackfillProgress[] = [];

@@ -13,6 +13,7 @@ import {
 import { awaySpreadMs } from "../../src/domain/lookup-outcome.ts";
 import { attemptsMax } from "../../src/domain/lookup-rules.ts";
 import type { Evidence, LookupAnswer, Profile } from "../../src/domain/profile.ts";
+import { profileMaxAgeMsDefault } from "../../src/domain/profile.ts";
 import { createCircuit, probeEveryMs } from "../../src/graph/circuit.ts";
 import {
   createEnrich,
@@ -79,6 +80,7 @@ describe("enrich()", async () => {
       circuit: createCircuit({ clock: systemClock, log: recorded.log }),
       clock: systemClock,
       log: recorded.log,
+      profileMaxAgeMs: profileMaxAgeMsDefault,
       ...over,
     };
     return { enrich: createEnrich(parts), cache, budget, ...recorded };
@@ -307,7 +309,7 @@ describe("enrich()", async () => {
     expect((await write([inbound("111", "m2", 1_762_000_001_000)])).wanted).toEqual([idOf("111")]);
   });
 
-  test("what the tables hold and is fresh is no call, without a cache too; what is a day old or has a dead picture is one", async () => {
+  test("what the tables hold and is fresh is no call, without a cache too; what is a week old or has a picture near its end is one", async () => {
     await write([inbound("111", "m1", 1_762_000_000_000)]);
     await (await make()).enrich([idOf("111")], live);
     const { enrich } = await make(); // of another process, or without Redis: its cache is empty
@@ -318,12 +320,20 @@ describe("enrich()", async () => {
     expect(await ask()).toMatchObject({ kind: "found", source: "stored" });
     expect(await row("111")).toEqual({ ...before, checked_at: expect.anything(), lease_token: expect.anything() });
     expect(asked).toHaveLength(1);
-    await set("fetched_at", "now() - interval '24 hours'");
+    await set("fetched_at", "now() - interval '47 hours'"); // Its picture has three days from now: renewed on the last.
+    expect(await ask()).toMatchObject({ kind: "found", source: "stored" });
+    await set("picture_expires_at", "now() + interval '23 hours'");
     expect(await ask()).toMatchObject({ kind: "found", source: "graph" });
-    const { enrich: third } = await make();
-    await set("picture_expires_at", "now()");
-    expect((await third([idOf("111")], { ...live, force: true })).get(idOf("111"))).toMatchObject({ source: "graph" });
-    expect(asked).toHaveLength(3);
+    for (const [at, [column, value]] of [
+      ["picture_expires_at", "now()"],
+      ["picture_expires_at = null, fetched_at", "now() - interval '7 days'"],
+    ].entries()) {
+      const { enrich: another } = await make();
+      await set(column ?? "", value ?? "");
+      const results = await another([idOf("111")], { ...live, force: true });
+      expect(results.get(idOf("111"))).toMatchObject({ source: "graph" });
+      expect(asked).toHaveLength(3 + at);
+    }
   });
 
   test("a message that comes while Instagram refuses is not forgotten", async () => {

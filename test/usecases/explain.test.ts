@@ -7,6 +7,7 @@ import {
   parseAccountId,
   parseParticipantId,
 } from "../../src/domain/ids.ts";
+import { profileMaxAgeMsDefault } from "../../src/domain/profile.ts";
 import { createExplain } from "../../src/usecases/explain.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
 import { openTestRepositories, systemClock } from "../support/test-repositories.ts";
@@ -20,7 +21,13 @@ describe("createExplain()", async () => {
   const db = await openTestRepositories();
   afterAll(() => db[Symbol.asyncDispose]());
   let budget: BudgetUse | null = null;
-  const explain = createExplain({ ...db, readBudget: async () => budget, readGraph: () => null, clock: systemClock });
+  const explain = createExplain({
+    ...db,
+    readBudget: async () => budget,
+    readGraph: () => null,
+    clock: systemClock,
+    profileMaxAgeMs: profileMaxAgeMsDefault,
+  });
   const write = (items: Record<string, unknown>[]) =>
     db.events.saveEvents(parseWebhook(delivery(items), Date.now()).events, 5_000);
   const addAccount = () =>

@@ -8,7 +8,7 @@ import {
   parseParticipantId,
 } from "../../src/domain/ids.ts";
 import { consentAgainMs, lookupRules } from "../../src/domain/lookup-rules.ts";
-import type { PauseReason, ReasonCode } from "../../src/domain/profile.ts";
+import { type PauseReason, profileMaxAgeMsDefault, type ReasonCode, staleAtMs } from "../../src/domain/profile.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
 import { missingProfiles, openTestRepositories } from "../support/test-repositories.ts";
 import { account, delivery, echo, inbound, itemOf } from "../support/webhook-bodies.ts";
@@ -53,6 +53,26 @@ describe("what asks for a person again", async () => {
   };
 
   beforeEach(() => db.empty());
+
+  const hours = [0, 1, 23, 25, 71, 73, 100, 167, 169, 400];
+  test.each(hours)("a profile %d hours old: the statement asks for it where staleAtMs() does", async (ageHours) => {
+    for (const pictureHours of [null, -1, 1, 23, 25, 49, 96, 500]) {
+      await db.empty();
+      await write([inbound("111", "m1", 1_762_000_000_000)]);
+      const nowMs = Date.now();
+      const fetchedAtMs = nowMs - ageHours * 3_600_000;
+      const pictureExpiresAtMs = pictureHours === null ? null : nowMs + pictureHours * 3_600_000;
+      await db.database.query(
+        `update conversations set profile_status = 'complete', next_attempt_at = null, fetched_at = to_timestamp($1::float8 / 1000),
+          checked_at = to_timestamp($1::float8 / 1000), picture_expires_at = to_timestamp($2::float8 / 1000)`,
+        [fetchedAtMs, pictureExpiresAtMs],
+        "age",
+      );
+      const { wanted } = await write([inbound("111", "m2", 1_762_000_001_000)]);
+      const isStale = staleAtMs({ fetchedAtMs, pictureExpiresAtMs }, profileMaxAgeMsDefault) <= nowMs;
+      expect({ pictureHours, asks: wanted.includes(id) }).toEqual({ pictureHours, asks: isStale });
+    }
+  });
 
   test.each(ruled)("%s: the table's events and its time, and no others", async (reason, rule) => {
     await end(reason);

@@ -5,6 +5,7 @@
  */
 import type { Sql } from "postgres";
 import type { InboundEvent } from "../../../src/domain/event.ts";
+import { profileMaxAgeMsDefault } from "../../../src/domain/profile.ts";
 import { createSystemClock } from "../../../src/lib/clock.ts";
 import { createLog } from "../../../src/lib/log.ts";
 import { openDatabase } from "../../../src/repository/database.ts";
@@ -46,7 +47,7 @@ export const permutations: Scenario = {
     const folder = { dataFolder: rig.folder, url: rig.postgres.url };
     const log = createLog("error", () => {});
     await using database = await openDatabase({ ...folder, clock: createSystemClock(), log });
-    const { saveEvents } = createEventsRepository(database);
+    const { saveEvents } = createEventsRepository(database, profileMaxAgeMsDefault);
     const save = (events: readonly InboundEvent[]) => saveEvents(events, statementMsMax);
     const told = { done: 0, events: 0, lost: 0, doubled: 0, different: 0 };
     for (let list = 0; told.done < cycles && !signal.aborted; list += 1) {
