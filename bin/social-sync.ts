@@ -40,13 +40,36 @@ function leave(code: number): never {
 
 function wrapOutput(stream: WriteStream): Output {
   let open = true;
+  let unread = 0; // in characters; Bun's own count stays at 0
+  const waiting = new Set<() => void>();
+  const look = () => {
+    for (const one of waiting) one();
+  };
   stream.on("error", () => {
     open = false; // the reader has gone (`| head`): what is left has no taker, and that is no trouble of ours
+    look();
   });
   return {
     write(text) {
-      if (open) stream.write(text);
+      if (!open) return;
+      unread += text.length;
+      stream.write(text, () => {
+        unread -= text.length;
+        look();
+      });
     },
+    drained: (charactersMax, signal) =>
+      new Promise((resolve) => {
+        const lookOnce = () => {
+          if (open && unread > charactersMax && !signal.aborted) return;
+          waiting.delete(lookOnce);
+          signal.removeEventListener("abort", lookOnce);
+          resolve();
+        };
+        waiting.add(lookOnce);
+        signal.addEventListener("abort", lookOnce);
+        lookOnce();
+      }),
     isTty: stream.isTTY === true,
     columns: () => stream.columns || columnsDefault,
     onResize(listener) {

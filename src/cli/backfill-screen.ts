@@ -13,6 +13,9 @@ import { watchLimit } from "./limit-watch.ts";
 import { openCommandLog } from "./log-output.ts";
 import { sweepMemory } from "./memory-sweep.ts";
 
+/** What may wait for the reader of standard output, in characters: beyond that, some 4,000 people, no step begins. */
+export const unreadMax = 1_000_000;
+
 /** A live bar, a line every few seconds, or NDJSON. */
 export type Mode = "live" | "lines" | "events";
 export type Logs = ReturnType<typeof createLogs>;
@@ -59,7 +62,8 @@ export async function workOn(
   using _stop = onStop(io.stopTaking, display.stopping);
   using _memory = sweepMemory(io);
   const { progress: onProgress, person: onPerson } = display;
-  return await backfill(runtime, { run, account }, { signal: io.stopTaking, onProgress, onPerson });
+  const untilRead = (halt: AbortSignal) => io.stdout.drained(unreadMax, halt);
+  return await backfill(runtime, { run, account }, { signal: io.stopTaking, onProgress, onPerson, untilRead });
 }
 
 /** Watches a run by its row with the same display; a signal ends the watching, not the run. */

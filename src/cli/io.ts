@@ -15,6 +15,8 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 /** One of the two output streams. */
 export type Output = {
   write: (text: string) => void;
+  /** Resolves once at most `charactersMax` characters wait for the reader; where nobody reads any more, or `signal` fires, at once. */
+  drained: (charactersMax: number, signal: AbortSignal) => Promise<void>;
   readonly isTty: boolean;
   /** The terminal's width now; 80 where there is no terminal. */
   columns: () => number;

@@ -41,6 +41,8 @@ export type BackfillIo = {
   readonly signal: AbortSignal;
   readonly onProgress: (progress: BackfillProgress) => void;
   readonly onPerson?: (person: PersonDone) => void;
+  /** Waited for after each step: whoever is told too much to keep up slows the run down. Ends with `halt`. */
+  readonly untilRead?: (halt: AbortSignal) => Promise<void>;
 };
 
 export type BackfillReport = BackfillTally &
@@ -60,7 +62,7 @@ export type BackfillReport = BackfillTally &
 export async function backfill(
   dependencies: BackfillDependencies,
   { run, account }: { run: Run; account: Account },
-  { signal, onProgress, onPerson }: BackfillIo,
+  { signal, onProgress, onPerson, untilRead }: BackfillIo,
 ): Promise<BackfillReport> {
   const { candidates, runs, listNames, clock, log } = dependencies;
   const startedMs = clock.monotonicMs();
@@ -133,6 +135,7 @@ export async function backfill(
     const counted = new Set(await runs.countSkipped(run, skipped));
     for (const one of skipped) if (counted.has(one.id)) tally.countSkipped(one);
     report(null);
+    await untilRead?.(halt);
     return blockedReason !== null;
   };
 

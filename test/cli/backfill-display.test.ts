@@ -38,7 +38,13 @@ const progress = (done: number, pausedForMs: number | null = null): BackfillProg
 });
 
 function outputTo(writes: string[]): Output {
-  return { write: (text) => writes.push(text), isTty: false, columns: () => 80, onResize: () => () => {} };
+  return {
+    write: (text) => writes.push(text),
+    drained: async () => {},
+    isTty: false,
+    columns: () => 80,
+    onResize: () => () => {},
+  };
 }
 
 test("openLineDisplay() logs a line every five seconds and none after its end", () => {

@@ -14,6 +14,7 @@ const { clock, advance } = createManualClock();
 const abort = new AbortController();
 const wrap = (stream: NodeJS.WriteStream): Output => ({
   write: (text) => void stream.write(text),
+  drained: async () => {},
   isTty: stream.isTTY,
   columns: () => stream.columns,
   onResize(listener) {

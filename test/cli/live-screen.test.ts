@@ -10,6 +10,7 @@ function open() {
   const size = { columns: 80 };
   const output: Output = {
     write: (text) => writes.push(text),
+    drained: async () => {},
     isTty: true,
     columns: () => size.columns,
     onResize(listener) {

@@ -2,14 +2,16 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { unreadMax } from "../../src/cli/backfill-screen.ts";
+import { batchStepMax } from "../../src/usecases/profiles-phase.ts";
 import { compiledBinary } from "../support/compiled-binary.ts";
 import { until } from "../support/program.ts";
 import { useCliWorld } from "./cli-world.ts";
 import { linesOf } from "./run-cli.ts";
 
 setDefaultTimeout(60_000);
-/** Some 500 kB of lines: many times what a pipe holds. */
-const people = 2_000;
+/** Some 3 MB of lines: many times what a pipe holds, and more than may wait for a reader. */
+const people = 12_000;
 
 describe("backfill --json in a pipe", async () => {
   const world = await useCliWorld(async (of) => {
@@ -32,19 +34,27 @@ describe("backfill --json in a pipe", async () => {
     });
     return { ended };
   }
-  const stateOf = async () => {
-    const rows = await world.repositories.database.query<{ state: string }>(
-      "select state from backfill_runs",
+  const readRun = async () => {
+    const rows = await world.repositories.database.query<{ state: string; done: number }>(
+      "select state, done::int as done from backfill_runs",
       [],
       "read the run",
     );
-    return rows[0]?.state;
+    return rows[0] ?? { state: "none", done: 0 };
   };
 
-  test("nothing is lost and no line is split where nobody reads until the run has ended", async () => {
+  test("where nobody reads the run waits, with as much in memory as may wait; later nothing is lost and no line is split", async () => {
     const go = join(world.folder, "go");
     const { ended } = await startPipe(`(while [ ! -e '${go}' ]; do sleep 0.05; done; cat)`);
-    await until(async () => (await stateOf()) === "completed", 40_000);
+    let done = 0;
+    await until(async () => {
+      const before = done;
+      await Bun.sleep(1_500); // some hundred times as long as a step takes
+      done = (await readRun()).done;
+      return done > 0 && done === before;
+    }, 40_000);
+    expect(done).toBeGreaterThan(unreadMax / 400);
+    expect(done).toBeLessThan(people - batchStepMax);
     writeFileSync(go, "");
     const { code, lines } = await ended;
     expect(code).toBe(0);
@@ -60,8 +70,8 @@ describe("backfill --json in a pipe", async () => {
     const { ended } = await startPipe("head -1");
     const { code, lines, err } = await ended;
     expect(lines).toHaveLength(1);
-    expect({ code, state: await stateOf() }).toEqual({ code: 0, state: "completed" });
+    expect({ code, state: (await readRun()).state }).toEqual({ code: 0, state: "completed" });
     expect(err).not.toMatch(/EPIPE|Cannot|bug/);
-    expect(linesOf(err).at(-1)).toMatch(/completed: 2000\/2000 successful, 0 errors/);
+    expect(linesOf(err).at(-1)).toMatch(/completed: 12000\/12000 successful, 0 errors/);
   });
 });

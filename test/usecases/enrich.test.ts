@@ -394,10 +394,12 @@ describe("enrich()", async () => {
   test("an answer from before the stored profile replaces no part of it", async () => {
     await write([inbound("111", "m1", 1_762_000_000_000)]);
     await (await make()).enrich([idOf("111")], live);
+    await db.database.query("update conversations set fetched_at = now() - interval '8 days'", [], "age");
     const stored = await row("111");
-    const past = { username: "older", name: "Older", pictureUrl: null, fetchedAtMs: Date.now() - 60_000 };
+    const past = { username: "older", name: "Older", pictureUrl: null, fetchedAtMs: Date.now() - 9 * 86_400_000 };
     answer = (id) => ({ kind: "found", profile: profileOf(id, past) });
     await (await make()).enrich([idOf("111")], { ...live, force: true });
+    expect(asked).toHaveLength(2);
     const columns = ["participant_username", "participant_name", "participant_profile_pic", "picture_expires_at"];
     for (const column of [...columns, "fetched_at", "profile_status"])
       expect((await row("111"))[column]).toEqual(stored[column]);
