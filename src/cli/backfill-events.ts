@@ -39,8 +39,8 @@ export function openEventDisplay(io: Pick<Io, "stdout" | "stderr" | "env" | "clo
       view.note(progress);
       const nowMs = io.clock.monotonicMs();
       const { phase, pausedForMs } = progress;
-      if (pausedForMs === null) pauseEndsAtMs = 0;
-      else if (nowMs + pausedForMs > pauseEndsAtMs + pauseNewsMs) {
+      // A step that ends while others wait tells of no pause: the one that was told goes on all the same.
+      if (pausedForMs !== null && nowMs + pausedForMs > pauseEndsAtMs + pauseNewsMs) {
         pauseEndsAtMs = nowMs + pausedForMs;
         printEvent(io, "pause", { runId, phase, pausedForMs: Math.round(pausedForMs) });
       }

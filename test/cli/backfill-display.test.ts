@@ -77,6 +77,7 @@ describe("openEventDisplay()", () => {
     }
     for (let left = 5_000; left > 0; left -= 250) {
       display.progress(progress(300, left));
+      if (left === 4_000) display.progress(progress(300)); // A step that began before the pause has ended.
       advance(250);
     }
     display.progress(progress(301));

@@ -157,7 +157,7 @@ describe("backfill", async () => {
   });
 
   test("a pause of Instagram's is told once as an event", async () => {
-    await world.fill(1); // Of several, those who wait for the probe's answer may be told as longer held up.
+    await world.fill(1); // Of several, those who wait for the probe's answer may be held up for longer, which is news.
     let refusals = 1;
     world.graph.answer = () => (refusals-- > 0 ? refusal(4, 403) : null);
     const env = { ...world.env, SOCIAL_SYNC_RATE_WINDOW_MS: "8000" };
