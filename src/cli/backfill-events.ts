@@ -39,7 +39,7 @@ export function openEventDisplay(io: Pick<Io, "stdout" | "stderr" | "env" | "clo
       view.note(progress);
       const nowMs = io.clock.monotonicMs();
       const { phase, pausedForMs } = progress;
-      // A step that ends while others wait tells of no pause: the one that was told goes on all the same.
+      // Progress without a pause in the middle of one that was told does not begin it anew.
       if (pausedForMs !== null && nowMs + pausedForMs > pauseEndsAtMs + pauseNewsMs) {
         pauseEndsAtMs = nowMs + pausedForMs;
         printEvent(io, "pause", { runId, phase, pausedForMs: Math.round(pausedForMs) });

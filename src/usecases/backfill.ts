@@ -10,7 +10,7 @@ import { type BackfillTally, createTally, nameOfSkipped, type Skipped } from "./
 import type { BulkEnd, BulkNamesInput, BulkNamesIo } from "./bulk-names.ts";
 import type { EnrichResult } from "./enrich.ts";
 import { holdRun } from "./hold-run.ts";
-import { lookUpCandidates, type ProfilesDependencies } from "./profiles-phase.ts";
+import { lookUpCandidates, type ProfilesDependencies, type ProfilesIo } from "./profiles-phase.ts";
 
 export type BackfillDependencies = Omit<ProfilesDependencies, "candidates" | "clock"> & {
   candidates: Pick<CandidatesRepository, "listCandidates" | "countCandidates">;
@@ -118,7 +118,7 @@ export async function backfill(
     await hold.save();
     return true;
   };
-  const note = async (results: ReadonlyMap<ConversationId, EnrichResult>): Promise<boolean> => {
+  const note: ProfilesIo["onResults"] = async (results, pausedForMs) => {
     const skipped: Skipped[] = [];
     for (const [id, result] of results) {
       if (result.kind === "later") continue;
@@ -134,7 +134,7 @@ export async function backfill(
     }
     const counted = new Set(await runs.countSkipped(run, skipped));
     for (const one of skipped) if (counted.has(one.id)) tally.countSkipped(one);
-    report(null);
+    report(pausedForMs);
     await untilRead?.(halt);
     return blockedReason !== null;
   };

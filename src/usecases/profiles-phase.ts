@@ -48,8 +48,11 @@ export type ProfilesIo = {
   /** All before it are finished, or remembered to be asked again. */
   readonly onCursor: (cursor: ConversationCursor | null) => void;
   readonly onPause: (leftMs: number) => void;
-  /** What a step brought; true: nobody else need be asked. */
-  readonly onResults: (results: ReadonlyMap<ConversationId, EnrichResult>) => Promise<boolean>;
+  /** What a step brought, and what is left of the pause that is on; true: nobody else need be asked. */
+  readonly onResults: (
+    results: ReadonlyMap<ConversationId, EnrichResult>,
+    pausedForMs: number | null,
+  ) => Promise<boolean>;
 };
 
 /** A page of candidates: `left` of them are not finished. */
@@ -118,7 +121,7 @@ export async function lookUpCandidates(
     for (;;) {
       const leftMs = untilMs() - clock.monotonicMs();
       if (leftMs <= 0 || halted()) return;
-      if (leftMs > countdownMs) onPause(leftMs); // shorter is the budget's pace, and no pause to speak of
+      if (isPause(leftMs)) onPause(leftMs);
       await wait(clock, Math.min(leftMs, countdownMs), halt);
     }
   };
@@ -147,7 +150,8 @@ export async function lookUpCandidates(
     const granted = people.length - heldUp.length;
     if (heldUp.length > 0) size = sizes.fit(granted);
     else if (granted >= size) size = Math.min(size * 2, sizes.max);
-    if (await onResults(results)) enough = true;
+    const leftMs = resumeAtMs - clock.monotonicMs();
+    if (await onResults(results, isPause(leftMs) ? leftMs : null)) enough = true;
   };
   const lane = async (): Promise<void> => {
     while (!halted()) {
@@ -226,6 +230,9 @@ function rememberAccess(
     return of;
   };
 }
+
+/** What is shorter is the budget's pace, and no pause to speak of. */
+const isPause = (leftMs: number): boolean => leftMs > countdownMs;
 
 /** Reasons to wait that are everybody's, and not one person's own. */
 const holdsAllUp: readonly string[] = ["throttled", "graph_away"];

@@ -240,6 +240,22 @@ describe("backfill()", async () => {
     expect(times.get("30030" as ParticipantId)).toBe(2);
   }, 20_000);
 
+  test("the step that meets a limit tells of the pause itself, and no progress in it tells of none", async () => {
+    await addAccount(account, "instagram");
+    await write(1);
+    let toldBefore: number | null = null;
+    const { run, progress } = await makeRun((id) => {
+      if (toldBefore !== null) return found(id);
+      toldBefore = progress.length;
+      return { kind: "throttled", scope: "account", resumeInMs: null, evidence };
+    });
+    await run(10);
+    const inPause = progress.slice(toldBefore ?? 0).filter(({ done }) => done === 0);
+    expect(inPause.length).toBeGreaterThan(1);
+    for (const { pausedForMs } of inPause) expect(pausedForMs).toBeGreaterThan(0);
+    expect(progress.at(-1)).toMatchObject({ done: 1, pausedForMs: null });
+  }, 20_000);
+
   test("a dead token ends the run and says why", async () => {
     await addAccount(account, "instagram");
     await write(500);
