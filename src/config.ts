@@ -106,7 +106,7 @@ export function readConfig(env: Environment, need: { appSecret: boolean; isTty: 
     logFormat: oneOf("SOCIAL_SYNC_LOG_FORMAT", ["pretty", "json"], need.isTty ? "pretty" : "json"),
     ratePerHour:
       text("SOCIAL_SYNC_RATE_PER_HOUR") === null ? null : whole("SOCIAL_SYNC_RATE_PER_HOUR", 1, 1, 10_000_000),
-    rateWindowMs: whole("SOCIAL_SYNC_RATE_WINDOW_MS", 3_600_000, 100, 86_400_000),
+    rateWindowMs: whole("SOCIAL_SYNC_RATE_WINDOW_MS", hourMs, 100, 86_400_000),
     inboxSpacingMs: whole("SOCIAL_SYNC_INBOX_SPACING_MS", 600, 0, 60_000),
     spool: {
       folder: text("SOCIAL_SYNC_SPOOL_DIR") ?? join(text("SOCIAL_SYNC_DATA_DIR") ?? "./.social-sync", "spool"),

@@ -15,8 +15,7 @@ import {
   accessWithinMs,
   isAccessLevel,
 } from "../../src/domain/lookup-rules.ts";
-import type { Evidence, LookupAnswer } from "../../src/domain/profile.ts";
-import { profileMaxAgeMsDefault } from "../../src/domain/profile.ts";
+import { type Evidence, type LookupAnswer, profileMaxAgeMsDefault } from "../../src/domain/profile.ts";
 import { createCircuit } from "../../src/graph/circuit.ts";
 import { createEnrich, type EnrichDependencies } from "../../src/usecases/enrich.ts";
 import { createProbes } from "../../src/usecases/probe-accounts.ts";

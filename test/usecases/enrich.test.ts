@@ -12,8 +12,7 @@ import {
 } from "../../src/domain/ids.ts";
 import { awaySpreadMs } from "../../src/domain/lookup-outcome.ts";
 import { attemptsMax } from "../../src/domain/lookup-rules.ts";
-import type { Evidence, LookupAnswer, Profile } from "../../src/domain/profile.ts";
-import { profileMaxAgeMsDefault } from "../../src/domain/profile.ts";
+import { type Evidence, type LookupAnswer, type Profile, profileMaxAgeMsDefault } from "../../src/domain/profile.ts";
 import { createCircuit, probeEveryMs } from "../../src/graph/circuit.ts";
 import {
   createEnrich,
@@ -314,22 +313,19 @@ describe("enrich()", async () => {
     await (await make()).enrich([idOf("111")], live);
     const { enrich } = await make(); // of another process, or without Redis: its cache is empty
     const ask = async () => (await enrich([idOf("111")], { ...live, force: true })).get(idOf("111"));
-    const set = (column: string, value: string) =>
-      db.database.query(`update conversations set ${column} = ${value}`, [], "age");
+    const set = (columns: string) => db.database.query(`update conversations set ${columns}`, [], "age");
     const before = await row("111");
     expect(await ask()).toMatchObject({ kind: "found", source: "stored" });
     expect(await row("111")).toEqual({ ...before, checked_at: expect.anything(), lease_token: expect.anything() });
     expect(asked).toHaveLength(1);
-    await set("fetched_at", "now() - interval '47 hours'"); // Its picture has three days from now: renewed on the last.
+    await set("fetched_at = now() - interval '47 hours'"); // Its picture has three days from now: renewed on the last.
     expect(await ask()).toMatchObject({ kind: "found", source: "stored" });
-    await set("picture_expires_at", "now() + interval '23 hours'");
+    await set("picture_expires_at = now() + interval '23 hours'");
     expect(await ask()).toMatchObject({ kind: "found", source: "graph" });
-    for (const [at, [column, value]] of [
-      ["picture_expires_at", "now()"],
-      ["picture_expires_at = null, fetched_at", "now() - interval '7 days'"],
-    ].entries()) {
+    const aged = ["picture_expires_at = now()", "picture_expires_at = null, fetched_at = now() - interval '7 days'"];
+    for (const [at, columns] of aged.entries()) {
       const { enrich: another } = await make();
-      await set(column ?? "", value ?? "");
+      await set(columns);
       const results = await another([idOf("111")], { ...live, force: true });
       expect(results.get(idOf("111"))).toMatchObject({ source: "graph" });
       expect(asked).toHaveLength(3 + at);
