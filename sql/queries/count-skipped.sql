@@ -10,6 +10,7 @@ marked as (
   update conversations c set run_number = (select number from fence)
   from json_to_recordset($3::text::json) as s (id text, why text)
   where c.account_id = split_part(s.id, '_', 1) and c.participant_platform_id = split_part(s.id, '_', 2)
+    and s.id = split_part(s.id, '_', 1) || '_' || split_part(s.id, '_', 2) -- so that the plan walks the index (see claim-lookups.sql)
     and c.run_number is distinct from (select number from fence) and exists (select 1 from fence)
   returning c.id, s.why
 ),

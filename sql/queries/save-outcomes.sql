@@ -48,6 +48,7 @@ update conversations c set
   run_number = case when $2::text is null or o.status is null then c.run_number else (select number from fence) end
 from outcome o
 where c.account_id = split_part(o.id, '_', 1) and c.participant_platform_id = split_part(o.id, '_', 2)
+  and o.id = split_part(o.id, '_', 1) || '_' || split_part(o.id, '_', 2) -- so that the plan walks the index (see claim-lookups.sql)
   and c.lease_token = o.lease_token and (select set_config('synchronous_commit', 'off', true)) = 'off'
   and ($2::text is null or (exists (select 1 from fence) and c.run_number is distinct from (select number from fence)))
 returning c.id, o.found, o.status, coalesce(o.reason, o.status) as outcome

@@ -114,9 +114,10 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
 
   const uses = new Map<string, number>();
   /**
-   * Runs one statement that comes again and again: planned anew each time its use has doubled, since planning costs more
-   * than running it. A plan from when the tables were nearly empty, which may scan them, so serves no more often than it
-   * had been used by then, and is gone as soon as autovacuum has looked; and a connection keeps a few dozen plans at most.
+   * Runs one statement that comes again and again: planned anew each time its use has grown tenfold, since planning costs more
+   * than running it. A plan from when the tables were nearly empty, which may scan them, so serves nine times as often
+   * as the statement had been used by then at most, and is gone as soon as autovacuum has looked; and a connection
+   * keeps a dozen plans a statement at most.
    */
   const queryOften = <R extends Row>(
     text: string,
@@ -126,7 +127,7 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
   ): Promise<R[]> => {
     const used = (uses.get(text) ?? 0) + 1;
     uses.set(text, used); // One entry a file of sql/queries.
-    return run(`${text}\n-- plan ${Math.floor(Math.log2(used))}`, parameters, action, { prepare: true, deadlineMs });
+    return run(`${text}\n-- plan ${Math.floor(Math.log10(used))}`, parameters, action, { prepare: true, deadlineMs });
   };
 
   /** Runs `steps` in one transaction on one connection: for migrations alone, since a lost connection may not undo it. */
