@@ -68,7 +68,7 @@ export function createAccountsRepository(database: Database, vault: Vault) {
     }
   };
   const readAccess = (id: AccountId): AccessReading => {
-    const reading = database.queryOften<AccessRow>(getAccountAccess, [id], "read the account");
+    const reading = database.queryForLookups<AccessRow>(getAccountAccess, [id], "read the account");
     reading.catch(() => {});
     return { reading };
   };

@@ -4,8 +4,13 @@ import { type Clock, endsWithin } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { isConnectionError, isRetryable, isStalePlan, readStorageError } from "./storage-error.ts";
 
-/** Connections of one process. Two write (webhook, outcomes), the rest read; a daemon set shares Postgres's own limit. */
-export const connectionsMax = 8;
+/**
+ * Connections of one process, by what they are for, so that no webhook waits behind a list, nor a lookup behind a backfill's
+ * report. Few of each: a connection that is used all the time answers sooner than one that has been idle. A daemon set
+ * shares Postgres's own limit.
+ */
+export const connectionsMax = { webhooks: 2, lookups: 3, others: 3 } as const;
+type Use = keyof typeof connectionsMax;
 /** A new connection's handshake, in ms: five turns with a server that is half a second away. */
 export const connectMs = 5_000;
 /** postgres.js can wait for ever on a frozen server: every statement has this bound of ours unless it names another. */
@@ -26,6 +31,7 @@ export type DatabaseOptions = {
 
 type Row = Record<string, unknown>;
 type Parameter = string | number | boolean | null;
+type Connections = Readonly<Record<Use, postgres.Sql>>;
 export type Database = Awaited<ReturnType<typeof openDatabase>>;
 
 /**
@@ -35,48 +41,54 @@ export type Database = Awaited<ReturnType<typeof openDatabase>>;
  */
 export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOptions) {
   const embedded = url === null ? await openEmbedded(dataFolder) : null;
-  const connect = () =>
-    embedded === null
-      ? postgres(url ?? "", {
-          max: connectionsMax,
-          connect_timeout: connectMs / 1_000,
-          idle_timeout: 300,
-          fetch_types: false,
-          onnotice() {},
-        })
-      : postgres({
-          database: "postgres",
-          username: "postgres",
-          max: 1,
-          fetch_types: false,
-          onnotice() {},
-          ...{ socket: embedded.socket }, // postgres.js takes it, its types do not know it
-        });
-  let pool = connect();
-  /** When the pool was made, and whether it has answered yet: a server that is only slow is given time to let it in. */
+  const connect = (): Connections => {
+    if (embedded !== null) {
+      const one = postgres({
+        database: "postgres",
+        username: "postgres",
+        max: 1,
+        fetch_types: false,
+        onnotice() {},
+        ...{ socket: embedded.socket }, // postgres.js takes it, its types do not know it
+      });
+      return { webhooks: one, lookups: one, others: one };
+    }
+    const open = (use: Use) =>
+      postgres(url ?? "", {
+        max: connectionsMax[use],
+        connect_timeout: connectMs / 1_000,
+        idle_timeout: 300,
+        fetch_types: false,
+        onnotice() {},
+      });
+    return { webhooks: open("webhooks"), lookups: open("lookups"), others: open("others") };
+  };
+  let connections = connect();
+  /** When they were made, and whether one has answered yet: a server that is only slow is given time to let them in. */
   let made = { atMs: clock.monotonicMs(), hasAnswered: false };
 
-  const recycle = (broken: typeof pool) => {
-    if (pool !== broken || embedded !== null) return;
-    pool = connect();
+  /** All of them: what broke one is most often the server or the way to it. */
+  const recycle = (broken: Connections) => {
+    if (connections !== broken || embedded !== null) return;
+    connections = connect();
     made = { atMs: clock.monotonicMs(), hasAnswered: false };
     log.debug("Database connections renewed", "Database");
-    broken.end({ timeout: 0 }).catch(() => {});
+    end(broken, 0).catch(() => {});
   };
 
   const run = async <R extends Row>(
     text: string,
     parameters: readonly Parameter[],
     action: string,
-    { prepare, deadlineMs }: { prepare: boolean; deadlineMs: number },
+    { use, prepare, deadlineMs }: { use: Use; prepare: boolean; deadlineMs: number },
   ): Promise<R[]> => {
     const boundMs = embedded === null ? deadlineMs : embeddedDeadlineMs;
     for (let attempt = 1; ; attempt++) {
-      const used = pool;
-      const pending = used.unsafe<R[]>(text, [...parameters], { prepare });
+      const used = connections;
+      const pending = used[use].unsafe<R[]>(text, [...parameters], { prepare });
       try {
         if (await endsWithin(clock, pending, boundMs)) {
-          if (used === pool) made.hasAnswered = true;
+          if (used === connections) made.hasAnswered = true;
           return await pending;
         }
         if (made.hasAnswered || clock.monotonicMs() - made.atMs >= connectMs) recycle(used);
@@ -102,24 +114,24 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
     parameters: readonly Parameter[],
     action: string,
     deadlineMs = statementDeadlineMs,
-  ): Promise<R[]> => run(text, parameters, action, { prepare: false, deadlineMs });
+  ): Promise<R[]> => run(text, parameters, action, { use: "others", prepare: false, deadlineMs });
 
-  /** Runs one statement whose plan does not depend on how full the tables are: planned once a connection. */
-  const queryPrepared = <R extends Row>(
+  /** Runs the webhooks' one statement, whose plan does not depend on how full the tables are: planned once a connection. */
+  const queryForWebhooks = <R extends Row>(
     text: string,
     parameters: readonly Parameter[],
     action: string,
     deadlineMs: number,
-  ): Promise<R[]> => run(text, parameters, action, { prepare: true, deadlineMs });
+  ): Promise<R[]> => run(text, parameters, action, { use: "webhooks", prepare: true, deadlineMs });
 
   const uses = new Map<string, number>();
   /**
-   * Runs one statement that comes again and again: planned anew each time its use has grown tenfold, since planning costs more
+   * Runs one statement of the lookups', which comes again and again: planned anew each time its use has grown tenfold, since planning costs more
    * than running it. A plan from when the tables were nearly empty, which may scan them, so serves nine times as often
    * as the statement had been used by then at most, and is gone as soon as autovacuum has looked; and a connection
    * keeps a dozen plans a statement at most.
    */
-  const queryOften = <R extends Row>(
+  const queryForLookups = <R extends Row>(
     text: string,
     parameters: readonly Parameter[],
     action: string,
@@ -127,13 +139,14 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
   ): Promise<R[]> => {
     const used = (uses.get(text) ?? 0) + 1;
     uses.set(text, used); // One entry a file of sql/queries.
-    return run(`${text}\n-- plan ${Math.floor(Math.log10(used))}`, parameters, action, { prepare: true, deadlineMs });
+    const planned = `${text}\n-- plan ${Math.floor(Math.log10(used))}`;
+    return run(planned, parameters, action, { use: "lookups", prepare: true, deadlineMs });
   };
 
   /** Runs `steps` in one transaction on one connection: for migrations alone, since a lost connection may not undo it. */
   const inTransaction = async (steps: (runStep: (text: string) => Promise<Row[]>) => Promise<void>, action: string) => {
     try {
-      await pool.begin((transaction) => steps(async (text) => await transaction.unsafe(text).simple()));
+      await connections.others.begin((transaction) => steps(async (text) => await transaction.unsafe(text).simple()));
     } catch (error) {
       throw readStorageError(error, action);
     }
@@ -141,8 +154,8 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
 
   return {
     query,
-    queryPrepared,
-    queryOften,
+    queryForWebhooks,
+    queryForLookups,
     inTransaction,
     embedded: embedded !== null,
     /** Flushes every commit so far to the disk; null where the server does that with each by itself. */
@@ -150,11 +163,15 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
     /** For people: which database, without its password. */
     describe: () => (url === null ? `embedded Postgres in ${dataFolder}, for evaluation` : describeUrl(url)),
     [Symbol.asyncDispose]: async () => {
-      await pool.end({ timeout: 2 });
+      await end(connections, 2);
       await embedded?.[Symbol.asyncDispose]();
     },
   };
 }
+
+/** Ends them after `timeout` seconds at the latest; the embedded one's are one and the same. */
+const end = (connections: Connections, timeout: number): Promise<unknown> =>
+  Promise.all([...new Set(Object.values(connections))].map((pool) => pool.end({ timeout })));
 
 async function openEmbedded(folder: string) {
   const { openEmbeddedPostgres } = await import("./embedded-postgres.ts"); // 16 MB that a real Postgres never loads

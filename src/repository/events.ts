@@ -27,7 +27,7 @@ export function createEventsRepository(database: Database, profileMaxAgeMs: numb
      */
     async saveEvents(events: readonly InboundEvent[], deadlineMs: number): Promise<SavedEvents> {
       const rows = buildEventRows(events);
-      const [saved] = await database.queryPrepared<{
+      const [saved] = await database.queryForWebhooks<{
         inserted: number;
         known: [AccountId, string][];
         wanted: [AccountId, ParticipantId][];

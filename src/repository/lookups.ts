@@ -60,7 +60,7 @@ export function createLookupsRepository(database: Database, owner: string | null
      * whom a dead owner of the run held is taken again; a run that was lost gets nobody. One claim an id, in the order asked.
      */
     async claimLookups(ids: readonly ConversationId[], force: boolean, run: RunHold | null = null): Promise<Claim[]> {
-      const [columns] = await database.queryOften<ClaimColumns>(
+      const [columns] = await database.queryForLookups<ClaimColumns>(
         claimLookupsSql,
         [
           JSON.stringify(ids),
@@ -89,7 +89,7 @@ export function createLookupsRepository(database: Database, owner: string | null
       run: RunHold | null = null,
     ): Promise<ConversationId[]> {
       if (outcomes.length === 0) return [];
-      const [saved] = await database.queryOften<{ ids: ConversationId[] | null }>(
+      const [saved] = await database.queryForLookups<{ ids: ConversationId[] | null }>(
         saveOutcomesSql,
         [
           JSON.stringify(outcomes.map(({ lookup, outcome }) => buildOutcomeRow(lookup, outcome))),

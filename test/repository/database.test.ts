@@ -92,10 +92,12 @@ describe("openDatabase()", () => {
     await using home = await openTestDatabase();
     await using database = await open(home.url);
     await database.query("create table things (id integer)", [], "make a table");
-    const look = () => database.queryPrepared("select * from things", [], "look", 5_000);
-    await Promise.all(Array.from({ length: connectionsMax }, look)); // each connection keeps its plan
+    const look = () => database.queryForWebhooks("select * from things", [], "look", 5_000);
+    await Promise.all(Array.from({ length: connectionsMax.webhooks }, look)); // each connection keeps its plan
     await database.query("alter table things add column name text", [], "change the table");
-    expect(await Promise.all(Array.from({ length: connectionsMax }, look))).toEqual(Array(connectionsMax).fill([]));
+    expect(await Promise.all(Array.from({ length: connectionsMax.webhooks }, look))).toEqual(
+      Array(connectionsMax.webhooks).fill([]),
+    );
   });
 
   test("a statement that comes often is planned anew each time its use has grown tenfold, so that it meets a table as large as it is", async () => {
@@ -104,9 +106,9 @@ describe("openDatabase()", () => {
     await database.query("create table heap (id text primary key)", [], "make a table");
     await database.query("alter table heap set (autovacuum_enabled = false)", [], "leave it alone");
     const find = (n: number) =>
-      database.queryOften<{ id: string; plans: number }>(
-        `select id, (select count(*)::int from pg_prepared_statements where statement like '%queryOften%') as plans
-         from heap where id = any(array(select json_array_elements_text($1::text::json))) -- queryOften`,
+      database.queryForLookups<{ id: string; plans: number }>(
+        `select id, (select count(*)::int from pg_prepared_statements where statement like '%queryForLookups%') as plans
+         from heap where id = any(array(select json_array_elements_text($1::text::json))) -- queryForLookups`,
         [JSON.stringify([String(n)])],
         "find",
       );
@@ -146,10 +148,10 @@ describe("openDatabase()", () => {
     url.port = String(proxy.port);
     await using database = await open(url.href);
     const look = (deadlineMs: number) => database.query("select 1 as one", [], "look", deadlineMs);
-    await Promise.all(Array.from({ length: connectionsMax }, () => look(5_000)));
+    await Promise.all(Array.from({ length: connectionsMax.others }, () => look(5_000)));
     await proxy.setMode({ kind: "black_hole" }, "existing");
     expect((await codeOf(look(400))).code).toBe("storage_unavailable");
-    for (let n = 0; n < connectionsMax; n++) expect(await look(2_500)).toEqual([{ one: 1 }]);
+    for (let n = 0; n < connectionsMax.others; n++) expect(await look(2_500)).toEqual([{ one: 1 }]);
   }, 30_000);
 
   test("after a restart of the server the next statements work again", async () => {

@@ -36,7 +36,7 @@ describe.each([0, 300, 5_000, 50_000])("statements by people, on tables of %i pe
       const plan = JSON.stringify(await run(`explain execute ${statement}(${unknown.join(", ")})`));
       expect(plan).not.toContain("Seq Scan on conversations");
       // Of an empty table the planner takes any index that begins with the account to be as good: until it holds some
-      // hundred people, then the next plan is made (queryOften).
+      // hundred people, then the next plan is made (queryForLookups).
       if (people > 0) expect(plan).toContain("Index Scan using conversations_pkey");
       expect(plan).toContain("Index Scan using conversations_");
     }, "explain");

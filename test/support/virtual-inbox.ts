@@ -176,8 +176,8 @@ export async function openVirtualInbox(options: VirtualInboxOptions) {
   const database: Database = {
     ...db.database,
     query: (...given) => track(virtualNow.tell().then(() => db.database.query(...given))),
-    queryPrepared: (...given) => track(virtualNow.tell().then(() => db.database.queryPrepared(...given))),
-    queryOften: (...given) => track(virtualNow.tell().then(() => db.database.queryOften(...given))),
+    queryForWebhooks: (...given) => track(virtualNow.tell().then(() => db.database.queryForWebhooks(...given))),
+    queryForLookups: (...given) => track(virtualNow.tell().then(() => db.database.queryForLookups(...given))),
   };
 
   const openOne = async () => {
