@@ -67,9 +67,10 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
   const accounts = createAccountsRepository(database, vault);
   const conversations = createConversationsRepository(database);
   const candidates = createCandidatesRepository(database);
-  const events = createEventsRepository(database, config.profileMaxAgeMs);
   const folderOwner = readLeaseOwner(folder);
-  const lookups = createLookupsRepository(database, role === "daemon" ? folderOwner : null);
+  const leaseOwner = role === "daemon" ? folderOwner : null;
+  const events = createEventsRepository(database, config.profileMaxAgeMs, leaseOwner);
+  const lookups = createLookupsRepository(database, leaseOwner);
   const inbox = createInboxRepository(database);
   const runs = createRunsRepository(database);
   const replays = createReplayRepository(database);

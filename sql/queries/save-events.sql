@@ -11,8 +11,12 @@
 -- $17 json [{ account_id, participant_id, mid, read_at }] one row a person, in key order
 -- $18 json [{ account_id, participant_id, username, seen_at }] names that came for free, one row a person, in key order
 -- $19 how old a profile may grow, in ms: a message then renews it (domain/profile.ts, staleAtMs)
+-- $20 who leases the people met here for the first time, so that their lookup needs no claim of its own; null: nobody
+-- $21 the lease, in ms
 -- Columns: inserted (how many events were new), known ([account_id, event_key] of each that was not),
---    wanted ([account_id, participant_id] of each person whose lookup is due). What stays out counts as known.
+--    wanted ([account_id, participant_id] of each person whose lookup is due and nobody's), leased ([account_id,
+--    participant_id, lease_token, last_inbound_at, username] of each who was met and leased), access (their accounts, as
+--    get-account-access.sql tells them). What stays out counts as known.
 with input as materialized (
   select account_id, event_key, kind, participant_id, mid, to_timestamp(occurred_ms / 1000) as occurred_at, raw, direction,
     self, text, attachments, reply_to_mid, unsupported, alone,
@@ -60,15 +64,25 @@ named as (
 filed as (
   -- A name rides along with its conversation's own values: in one ordered pass over the rows no two writers deadlock.
   insert into conversations as c (account_id, participant_platform_id, last_message_at, last_inbound_at, unread_count,
-    self, next_attempt_at, participant_username, attempts)
-  select account_id, participant_id, max(occurred_at), max(occurred_at) filter (where direction = 'inbound'),
-    count(*) filter (where direction = 'inbound'), bool_or(self),
-    case when bool_or(direction = 'inbound') and not bool_or(self) then now() end, max(username), min(attempts)
+    self, next_attempt_at, participant_username, attempts, lease_token, lease_until, lease_owner)
+  select account_id, participant_id, latest_at, inbound_at, inbound, self, case when due then now() end,
+    -- A comment or mention may have brought the name before.
+    coalesce(username, case when due then (select k.username from known_usernames k
+      where k.account_id = one.account_id and k.participant_id = one.participant_id) end),
+    attempts, case when due and $20::text is not null then nextval('lease_tokens') end,
+    case when due and $20::text is not null then now() + make_interval(secs => $21::float8 / 1000) end,
+    case when due then $20::text end
   from (
-    select account_id, participant_id, occurred_at, direction, self, null as username, 0 as attempts from said
-    union all
-    select account_id, participant_id, last_message_at, null, false, username, attempts from named
-  ) of_one group by account_id, participant_id order by account_id, participant_id
+    select account_id, participant_id, max(occurred_at) as latest_at,
+      max(occurred_at) filter (where direction = 'inbound') as inbound_at,
+      count(*) filter (where direction = 'inbound') as inbound, bool_or(self) as self,
+      bool_or(direction = 'inbound') and not bool_or(self) as due, max(username) as username, min(attempts) as attempts
+    from (
+      select account_id, participant_id, occurred_at, direction, self, null as username, 0 as attempts from said
+      union all
+      select account_id, participant_id, last_message_at, null, false, username, attempts from named
+    ) of_one group by account_id, participant_id
+  ) one order by account_id, participant_id
   on conflict (account_id, participant_platform_id) do update set
     last_message_at = greatest(c.last_message_at, excluded.last_message_at),
     last_inbound_at = greatest(c.last_inbound_at, excluded.last_inbound_at),
@@ -92,7 +106,9 @@ filed as (
             or c.picture_expires_at < now() + interval '24 hours') then now()
         end
       else c.next_attempt_at end
-  returning c.account_id, c.participant_platform_id, c.next_attempt_at, c.lease_until
+  returning c.account_id, c.participant_platform_id, c.next_attempt_at, c.lease_until, c.last_inbound_at,
+    -- xmax: 0 where the row was inserted here, the updating transaction where it was there.
+    c.participant_username, case when c.xmax = 0 then c.lease_token end as lease_token
 ),
 told as (
   insert into messages as m (account_id, mid, conversation_id, direction, has_content, text, attachments, reply_to_mid,
@@ -160,4 +176,10 @@ select (select count(*)::int from fresh) as inserted,
     where (select count(*) from fresh) < (select count(*) from input)
       and not exists (select from fresh f where f.account_id = i.account_id and f.event_key = i.event_key)), '[]'::json) as known,
   coalesce((select json_agg(json_build_array(account_id, participant_platform_id)) from filed
-    where next_attempt_at <= now() and (lease_until is null or lease_until < now())), '[]'::json) as wanted
+    where next_attempt_at <= now() and (lease_until is null or lease_until < now())), '[]'::json) as wanted,
+  (select json_agg(json_build_array(account_id, participant_platform_id, lease_token::text, last_inbound_at::text,
+    participant_username)) from filed where lease_token is not null) as leased,
+  (select json_agg((select json_build_object('id', a.id, 'login', a.login, 'page_id', a.page_id, 'state', a.state,
+      'state_reason', a.state_reason, 'token_sealed', a.token_sealed, 'probe_due', coalesce(a.state_until <= now(), false))
+      from accounts a where a.id = l.account_id))
+    from (select distinct account_id from filed where lease_token is not null) l) as access

@@ -115,7 +115,7 @@ export async function openDaemon(
   const spool = opening.use(await openSpool({ ...config.spool, clock, log }));
   const store = createStore({
     events,
-    onWanted: dispatcher.wake,
+    lookups: dispatcher,
     onQuarantined: metrics.countQuarantined,
     clock,
     log,

@@ -32,7 +32,8 @@ type AccountRow = {
   token_saved_at_ms: number | null;
   token_expires_at_ms: number | null;
 };
-type AccessRow = Pick<AccountRow, "id" | "login" | "page_id" | "state" | "state_reason"> & {
+/** What get-account-access.sql tells. */
+export type AccessRow = Pick<AccountRow, "id" | "login" | "page_id" | "state" | "state_reason"> & {
   token_sealed: string | null;
   probe_due: boolean;
 };

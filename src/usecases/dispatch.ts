@@ -1,10 +1,12 @@
 import type { Lane } from "../budget/budget.ts";
 import type { ConversationId } from "../domain/ids.ts";
 import { pauseReasons } from "../domain/profile.ts";
+import { chunk } from "../lib/chunk.ts";
 import { type Clock, wait } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { messageOf } from "../lib/message-of.ts";
 import type { LookupQueue } from "../queue/lookup-queue.ts";
+import type { Leased } from "../repository/events.ts";
 import type { LookupsRepository } from "../repository/lookups.ts";
 import type { Enrich } from "./enrich.ts";
 
@@ -68,11 +70,12 @@ export function createDispatcher(
   const pauses = new Map<string, { readonly ids: ConversationId[]; readonly cancel: () => void }>();
   let givingBack = 0;
 
-  const run = async (ids: readonly ConversationId[], lane: Lane): Promise<void> => {
+  const run = async (ids: readonly ConversationId[], lane: Lane, leased?: Leased): Promise<void> => {
     const bound = new AbortController();
     const cancelBound = clock.after(windowBoundMs, () => bound.abort());
     const signal = AbortSignal.any([abort, bound.signal]);
-    const results = await enrich(ids, { lane, force: false, signal }).finally(cancelBound);
+    const held = leased && { leased: leased.lookups, readAccess: leased.readAccess };
+    const results = await enrich(ids, { lane, force: false, signal, ...held }).finally(cancelBound);
     const byDelay = new Map<number, ConversationId[]>();
     for (const id of ids) known.delete(id);
     for (const [id, result] of results) {
@@ -117,9 +120,9 @@ export function createDispatcher(
     });
   };
 
-  const runWindow = async (ids: readonly ConversationId[], lane: Lane): Promise<void> => {
+  const runWindow = async (ids: readonly ConversationId[], lane: Lane, leased?: Leased): Promise<void> => {
     try {
-      await run(ids, lane);
+      await run(ids, lane, leased);
     } catch (error) {
       for (const id of ids) known.delete(id);
       log.warn(`Lookups left to the next sweep: ${messageOf(error)}`, context);
@@ -129,34 +132,52 @@ export function createDispatcher(
 
   /**
    * The claim of a window that failed may have been done, its reply lost with a connection: then the leases are ours and
-   * nobody knows. They are given back once Postgres takes that, so that the next sweep finds their people.
+   * nobody knows. They are given back once Postgres takes that, so that the next sweep finds their people. Answers whether.
    */
-  const giveBack = async (ids: readonly ConversationId[]): Promise<void> => {
-    if (givingBack >= givingBackMax) return;
+  const giveBack = async (ids: readonly ConversationId[]): Promise<boolean> => {
+    if (givingBack >= givingBackMax) return false;
     givingBack += 1;
-    for (let tries = 0; tries < giveBackTries && (await wait(clock, giveBackAfterMs, stopTaking)); tries += 1) {
-      const isDone = await lookups.releaseClaimed(ids.filter((id) => !isInHand(id))).then(
+    let isDone = false;
+    for (
+      let tries = 0;
+      tries < giveBackTries && !isDone && (await wait(clock, giveBackAfterMs, stopTaking));
+      tries += 1
+    ) {
+      isDone = await lookups.releaseClaimed(ids.filter((id) => !isInHand(id))).then(
         () => true,
         () => false,
       );
-      if (isDone) break;
     }
     givingBack -= 1;
+    return isDone;
   };
 
   const fill = (): void => {
     while (waiting.size > 0 && inFlight.size < windowsInFlight && !stopTaking.aborted) {
       const ids = [...waiting.values().take(windowMax)];
-      for (const id of ids) {
-        waiting.delete(id);
-        known.set(id, clock.monotonicMs() + windowBoundMs);
-      }
-      const window = runWindow(ids, "live").finally(() => {
-        inFlight.delete(window);
-        fill();
-      });
-      inFlight.add(window);
+      for (const id of ids) waiting.delete(id);
+      open(ids);
     }
+  };
+
+  const open = (ids: readonly ConversationId[], leased?: Leased): void => {
+    for (const id of ids) known.set(id, clock.monotonicMs() + windowBoundMs);
+    const window = runWindow(ids, "live", leased).finally(() => {
+      inFlight.delete(window);
+      fill();
+    });
+    inFlight.add(window);
+  };
+
+  const wake = (ids: readonly ConversationId[]): void => {
+    const overflow: ConversationId[] = [];
+    for (const id of ids) {
+      if (isInHand(id)) continue;
+      if (waiting.size >= waitingMax) overflow.push(id);
+      else waiting.add(id);
+    }
+    if (overflow.length > 0) void enqueue(overflow, 0, "live");
+    fill();
   };
 
   const sweep = async (): Promise<void> => {
@@ -187,16 +208,23 @@ export function createDispatcher(
     /** What is held in memory, in entries: each is bounded by a limit of this file. */
     sizes: () => ({ waiting: waiting.size, known: known.size, pauses: pauses.size, inFlight: inFlight.size }),
     /** Takes people who want a lookup now. Returns at once. */
-    wake(ids: readonly ConversationId[]): void {
-      const overflow: ConversationId[] = [];
-      for (const id of ids) {
-        if (isInHand(id)) continue;
-        if (waiting.size >= waitingMax) overflow.push(id);
-        else waiting.add(id);
-      }
-      if (overflow.length > 0) void enqueue(overflow, 0, "live");
-      fill();
+    wake,
+    /**
+     * Whether so many more people would be asked for at once. Only then may they be leased before they come here: a lease
+     * that waits for a window runs out.
+     */
+    hasRoomFor: (people: number): boolean =>
+      waiting.size === 0 && inFlight.size + Math.ceil(people / windowMax) <= windowsInFlight && !stopTaking.aborted,
+    /** Takes people who were leased on their way here. Returns at once. */
+    takeUp(leased: Leased): void {
+      for (const lookups of chunk(leased.lookups, windowMax))
+        open(
+          lookups.map(({ conversationId }) => conversationId),
+          { ...leased, lookups },
+        );
     },
+    /** Takes people whom a commit may have leased that failed, perhaps only in its reply. Returns at once. */
+    wakeLost: (ids: readonly ConversationId[]): void => void giveBack(ids).then((isDone) => isDone && wake(ids)),
     /** After `stopTaking`: waits for the windows in flight, and leaves those who are put off to the tables. */
     async settle(): Promise<void> {
       if (stopTaking.aborted) for (const { cancel } of pauses.values()) cancel();

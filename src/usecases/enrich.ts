@@ -8,7 +8,7 @@ import type { Clock } from "../lib/clock.ts";
 import { passFaultPoint } from "../lib/fault-point.ts";
 import type { Log } from "../lib/log.ts";
 import type { AccessReading, AccountsRepository } from "../repository/accounts.ts";
-import type { LookupsRepository } from "../repository/lookups.ts";
+import type { Claim, LookupsRepository } from "../repository/lookups.ts";
 import { judgeAnswers, type VerdictDependencies } from "./account-verdict.ts";
 import { askNames, type NamesDependencies } from "./ask-names.ts";
 import { logOutcome } from "./log-outcome.ts";
@@ -34,6 +34,8 @@ export type EnrichOptions = LookUpOptions & {
   readonly force: boolean;
   /** No round begins after it fires; whoever is left is put off. */
   readonly halt?: AbortSignal;
+  /** The caller holds them already: nobody else is claimed. */
+  readonly leased?: readonly Lookup[];
   /** What the caller has read of the accounts a moment ago, for who asks often. */
   readonly readAccess?: (id: AccountId) => AccessReading;
 };
@@ -54,7 +56,7 @@ export function createEnrich(dependencies: EnrichDependencies) {
     options: EnrichOptions,
   ): Promise<ReadonlyMap<ConversationId, EnrichResult>> {
     const results = new Map<ConversationId, EnrichResult>();
-    const taken: Lookup[] = [];
+    const held: Lookup[] = [];
     const { run = null, readAccess = accounts.readAccess, halt } = options;
     // Beside the claim, not behind it: a customer waits for both.
     const readings = new Map<AccountId, AccessReading>();
@@ -62,12 +64,12 @@ export function createEnrich(dependencies: EnrichDependencies) {
       const accountId = parseConversationId(id)?.accountId;
       if (accountId !== undefined && !readings.has(accountId)) readings.set(accountId, readAccess(accountId));
     }
-    for (const claim of await lookups.claimLookups(ids, options.force, run)) {
+    for (const claim of options.leased?.map(taken) ?? (await lookups.claimLookups(ids, options.force, run))) {
       if (claim.kind === "taken") {
         const { lookup } = claim;
         // Attempts count a run (spec §4): what an earlier one used up is no reason to give up at the first failure.
         const spent = run !== null && lookup.attempts >= attemptsMax;
-        taken.push(spent ? { ...lookup, attempts: 0 } : lookup);
+        held.push(spent ? { ...lookup, attempts: 0 } : lookup);
         log.debug(attempting(claim.lookup.conversationId), "ConversationService");
         continue;
       }
@@ -79,7 +81,7 @@ export function createEnrich(dependencies: EnrichDependencies) {
     passFaultPoint("claimed");
     const claimedAtMs = clock.monotonicMs();
     const isOver = () => halt?.aborted === true || clock.monotonicMs() - claimedAtMs > roundWithinMs;
-    const byAccount = Map.groupBy(taken, (lookup) => lookup.accountId);
+    const byAccount = Map.groupBy(held, (lookup) => lookup.accountId);
     await Promise.all(
       [...byAccount].map(async ([accountId, group]) => {
         let reading = readings.get(accountId);
@@ -129,4 +131,5 @@ export function createEnrich(dependencies: EnrichDependencies) {
   }
 }
 
+const taken = (lookup: Lookup): Claim => ({ kind: "taken", lookup });
 const attempting = (id: ConversationId) => `Attempting to enrich participant profile for conversation ${id}`;

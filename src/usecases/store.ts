@@ -6,11 +6,12 @@ import { passFaultPoint } from "../lib/fault-point.ts";
 import type { Log } from "../lib/log.ts";
 import type { EventsRepository, SavedEvents } from "../repository/events.ts";
 import type { ParsedWebhook } from "../webhook/parse-webhook.ts";
+import type { Dispatcher } from "./dispatch.ts";
 
 export type StoreDependencies = {
   events: Pick<EventsRepository, "saveEvents" | "saveQuarantine">;
   /** Told after the commit and never awaited: people who want a lookup. */
-  onWanted: (ids: readonly ConversationId[]) => void;
+  lookups: Pick<Dispatcher, "hasRoomFor" | "takeUp" | "wake" | "wakeLost">;
   /** Told how many items and bodies were set aside. */
   onQuarantined: (items: number) => void;
   clock: Pick<Clock, "monotonicMs">;
@@ -23,7 +24,7 @@ export type StoreBounds = { readonly statementMs: number; readonly allMs: number
 export type Store = ReturnType<typeof createStore>;
 
 /** Makes the one way into the tables, for deliveries that come and for those that waited in the spool. */
-export function createStore({ events, onWanted, onQuarantined, clock, log }: StoreDependencies) {
+export function createStore({ events, lookups, onQuarantined, clock, log }: StoreDependencies) {
   /**
    * Stores deliveries in one commit; where a row is refused, each half by itself, down to the row that is at fault,
    * which is set aside. Throws `storage_unavailable` where not all of it is stored within the bounds.
@@ -52,12 +53,18 @@ export function createStore({ events, onWanted, onQuarantined, clock, log }: Sto
 
   const storeEvents = async (batch: readonly InboundEvent[], leftMs: () => number): Promise<void> => {
     if (batch.length === 0) return;
+    const lease = lookups.hasRoomFor(batch.length);
     try {
-      const saved = await events.saveEvents(batch, leftMs());
+      const saved = await events.saveEvents(batch, leftMs(), lease);
       logStored(batch, saved);
-      if (saved.wanted.length > 0) onWanted(saved.wanted);
+      if (saved.leased !== null) lookups.takeUp(saved.leased);
+      if (saved.wanted.length > 0) lookups.wake(saved.wanted);
     } catch (error) {
-      if (!(error instanceof SyncError) || error.code !== "statement_refused") throw error;
+      if (!(error instanceof SyncError) || error.code !== "statement_refused") {
+        // The commit may have been done all the same.
+        if (lease) lookups.wakeLost(listPeople(batch));
+        throw error;
+      }
       if (batch.length === 1) {
         const raw = Buffer.from(batch[0]?.raw ?? "", "utf8");
         log.warn("Webhook item set aside: Postgres refused its row", context, { reason: error.message });
@@ -101,5 +108,10 @@ export function createStore({ events, onWanted, onQuarantined, clock, log }: Sto
     },
   };
 }
+
+const listPeople = (batch: readonly InboundEvent[]): ConversationId[] =>
+  batch.flatMap(({ accountId, participantId }) =>
+    participantId === null ? [] : [conversationIdOf(accountId, participantId)],
+  );
 
 const context = "WebhookMessageHandler";

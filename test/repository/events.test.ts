@@ -1,8 +1,9 @@
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import type { InboundEvent } from "../../src/domain/event.ts";
-import type { ConversationId } from "../../src/domain/ids.ts";
+import { type AccountId, type ConversationId, parseAccountId } from "../../src/domain/ids.ts";
+import { throttledOutcome } from "../../src/domain/lookup-outcome.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
-import { openTestRepositories } from "../support/test-repositories.ts";
+import { openTestRepositories, testOwner } from "../support/test-repositories.ts";
 import { account, bytesOf, delivery, echo, inbound, itemOf } from "../support/webhook-bodies.ts";
 
 const nowMs = 1_763_000_000_000;
@@ -266,15 +267,79 @@ for (const kind of ["postgres", "embedded"] as const) {
       });
     });
 
-    test("a person who commented before they wrote has their name once their lookup is claimed", async () => {
+    test("a person who commented before they wrote has their name with their first message", async () => {
       await save(comment(anna, "c1", t, "anna.4"));
-      const { wanted } = await saveItems(inbound(anna, "m1", t + 1), inbound("222", "m2", t));
-      expect(await conversation()).toMatchObject({ participant_username: null });
-      await db.lookups.claimLookups(wanted, false);
+      await saveItems(inbound(anna, "m1", t + 1), inbound("222", "m2", t));
       expect(await db.rows("conversations", "id")).toMatchObject([
         { participant_username: "anna.4", profile_status: "pending" },
         { participant_username: null },
       ]);
+    });
+
+    test("leases who is met for the first time where it is asked to, as a claim would", async () => {
+      const id = parseAccountId(account) as AccountId;
+      const shop = {
+        id,
+        ownId: "shop",
+        login: "instagram",
+        pageId: null,
+        username: null,
+        tokenExpiresAtMs: null,
+      } as const;
+      await db.accounts.saveAccount({ ...shop, appScopedId: null, token: "IGAAtoken" });
+      await save(comment(anna, "c1", t, "anna.4"));
+      await saveItems(inbound("333", "m0", t), echo("444", "e1", t)); // known from now on
+      const items = [
+        inbound(anna, "m1", t + 1),
+        inbound("222", "m2", t),
+        inbound("333", "m3", t),
+        echo("555", "e2", t),
+      ];
+      const { leased, wanted } = await db.events.saveEvents(read(items), 5_000, true);
+      expect(wanted).toEqual([`${account}_333` as never]);
+      expect(
+        leased?.lookups.map(({ conversationId, username, stored, attempts }) => [
+          conversationId,
+          username,
+          stored,
+          attempts,
+        ]),
+      ).toEqual([
+        [`${account}_${anna}` as never, "anna.4", null, 0],
+        [`${account}_222` as never, null, null, 0],
+      ]);
+      expect(await db.accounts.getAccess(id, leased?.readAccess(id))).toMatchObject({
+        kind: "ready",
+        access: { id, login: "instagram", token: "IGAAtoken" },
+      });
+      const held = (await db.rows("conversations", "id")).filter((row) => row.lease_until !== null);
+      expect(held.map((row) => [row.participant_platform_id, row.lease_owner])).toEqual([
+        [anna, testOwner],
+        ["222", testOwner],
+      ]);
+      // Nobody else gets them, and their holder can say what became of them.
+      const ids = leased?.lookups.map(({ conversationId }) => conversationId) ?? [];
+      expect((await db.lookups.claimLookups(ids, true)).map(({ kind }) => kind)).toEqual(["held", "held"]);
+      expect((await saveItems(inbound("222", "m4", t + 5))).wanted).toEqual([]);
+      const outcomes = (leased?.lookups ?? []).map((lookup) => ({ lookup, outcome: throttledOutcome(0, 0) }));
+      expect((await db.lookups.saveOutcomes(outcomes)).sort()).toEqual([...ids].sort());
+      expect((await saveItems(inbound("222", "m5", t + 6))).wanted).toEqual([`${account}_222` as never]);
+    });
+
+    test("a person of an account that nobody added is leased too, and the account is told as unknown", async () => {
+      const { leased } = await db.events.saveEvents(read([inbound(anna, "m1", t)]), 5_000, true);
+      const id = parseAccountId(account) as AccountId;
+      expect(leased?.lookups).toHaveLength(1);
+      expect(await db.accounts.getAccess(id, leased?.readAccess(id))).toEqual({ kind: "unknown" });
+    });
+
+    test("of posts that race for one new person exactly one leases them", async () => {
+      const racing = Array.from({ length: 16 }, (_, n) =>
+        db.events.saveEvents(read([inbound(anna, `m${n}`, t + n)]), 5_000, true),
+      );
+      const leases = (await Promise.all(racing)).flatMap(({ leased }) => leased?.lookups ?? []);
+      expect(leases).toHaveLength(1);
+      expect((await conversation()).lease_token).toBe(leases[0]?.leaseToken as string);
     });
 
     test("what is set aside is kept once, with a count", async () => {

@@ -24,6 +24,9 @@ import { openTestDatabase } from "./test-services.ts";
 export const silentLog = createLog("error", () => {});
 export const systemClock = createSystemClock();
 
+/** In whose name `events` leases people. */
+export const testOwner = "a data folder of the tests";
+
 /** A log that keeps its lines. */
 export function createRecordingLog() {
   const lines: { level: LogLevel; message: string; context: string; fields: LogFields }[] = [];
@@ -51,7 +54,7 @@ export async function openTestRepositories(
     conversations: createConversationsRepository(database),
     candidates: createCandidatesRepository(database),
     erasures: createErasuresRepository(database),
-    events: createEventsRepository(database, profileMaxAgeMsDefault),
+    events: createEventsRepository(database, profileMaxAgeMsDefault, testOwner),
     inbox: createInboxRepository(database),
     lookups: createLookupsRepository(database, null),
     runs: createRunsRepository(database),

@@ -182,7 +182,8 @@ export async function openVirtualInbox(options: VirtualInboxOptions) {
 
   const openOne = async () => {
     const { log, lines } = createRecordingLog();
-    const lookups = createLookupsRepository(database, null);
+    const owner = `daemon ${all.length}`;
+    const lookups = createLookupsRepository(database, owner);
     const access = createAccountsRepository(database, createVault(Buffer.alloc(32, 7)));
     // With Redis its own time is the machine's: a week of it is only for an inbox without one.
     const cache = opening.use(
@@ -211,10 +212,17 @@ export async function openVirtualInbox(options: VirtualInboxOptions) {
     const dispatcher = createDispatcher({ enrich, queue, lookups, clock, log }, signals);
     const claimed = { people: 0 };
     const store = createStore({
-      events: createEventsRepository(database, profileMaxAgeMsDefault),
-      onWanted: (ids) => {
-        claimed.people += ids.length;
-        dispatcher.wake(ids);
+      events: createEventsRepository(database, profileMaxAgeMsDefault, owner),
+      lookups: {
+        ...dispatcher,
+        takeUp: (leased) => {
+          claimed.people += leased.lookups.length;
+          dispatcher.takeUp(leased);
+        },
+        wake: (ids) => {
+          claimed.people += ids.length;
+          dispatcher.wake(ids);
+        },
       },
       ...{ onQuarantined: () => {}, clock, log },
     });

@@ -8,6 +8,7 @@ import {
   parseParticipantId,
 } from "../../src/domain/ids.ts";
 import type { Clock } from "../../src/lib/clock.ts";
+import type { Leased } from "../../src/repository/events.ts";
 import {
   createDispatcher,
   queuedForMs,
@@ -35,6 +36,14 @@ const later = (retryInMs: number): EnrichResult => ({
   evidence: null,
 });
 
+const leasedOf = (count: number): Leased => ({
+  lookups: ids(count).map((conversationId, n) => ({
+    ...{ conversationId, accountId, participantId: parseParticipantId(`${1000 + n}`) as ParticipantId },
+    ...{ leaseToken: `${n}`, seenInboundAt: null, username: null, stored: null, attempts: 0 },
+  })),
+  readAccess: () => ({ reading: Promise.resolve([]) }),
+});
+
 function make(
   enrichOne: (id: ConversationId) => Promise<EnrichResult> | EnrichResult,
   due: () => ConversationId[] = () => [],
@@ -44,6 +53,7 @@ function make(
 ) {
   const released: (readonly ConversationId[])[] = [];
   const windows: number[] = [];
+  const leases: number[] = [];
   const signals: AbortSignal[] = [];
   const queued: { ids: readonly ConversationId[]; delayMs: number; lane: string }[] = [];
   const lanes: string[] = [];
@@ -52,7 +62,8 @@ function make(
   let handle: (ids: readonly ConversationId[], lane: string) => Promise<void> = async () => {};
   const dispatcher = createDispatcher(
     {
-      enrich: async (asked, { signal, lane }) => {
+      enrich: async (asked, { signal, lane, leased = [] }) => {
+        leases.push(leased.length);
         lanes.push(lane);
         windows.push(asked.length);
         signals.push(signal);
@@ -80,6 +91,7 @@ function make(
   return {
     dispatcher,
     windows,
+    leases,
     signals,
     queued,
     stop,
@@ -271,6 +283,52 @@ describe("createDispatcher()", () => {
       expect(released).toHaveLength(tries);
     }
     expect(released.at(-1)).toEqual(ids(3));
+  });
+
+  test("people who were leased on their way are asked for at once, beside those who wait, and are claimed by nobody", async () => {
+    const lastly = Promise.withResolvers<EnrichResult>();
+    const { dispatcher, windows, leases } = make(() => lastly.promise);
+    expect(dispatcher.hasRoomFor(windowsInFlight * windowMax)).toBe(true);
+    expect(dispatcher.hasRoomFor(windowsInFlight * windowMax + 1)).toBe(false);
+    dispatcher.takeUp(leasedOf(windowMax + 1));
+    expect(windows).toEqual([windowMax, 1]);
+    expect(leases).toEqual([windowMax, 1]);
+    dispatcher.wake(ids(windowMax + 1)); // in hand already
+    expect(windows).toHaveLength(2);
+    expect(dispatcher.hasRoomFor((windowsInFlight - 2) * windowMax)).toBe(true);
+    expect(dispatcher.hasRoomFor((windowsInFlight - 2) * windowMax + 1)).toBe(false);
+    dispatcher.wake(Array.from({ length: windowsInFlight * windowMax }, (_, n) => idOf(1_000 + n)));
+    expect(dispatcher.hasRoomFor(1)).toBe(false); // somebody waits
+    lastly.resolve(done);
+    await dispatcher.settle();
+  });
+
+  test("nobody is leased on the way once it stops", () => {
+    const { dispatcher, stop } = make(() => done);
+    stop.abort();
+    expect(dispatcher.hasRoomFor(1)).toBe(false);
+  });
+
+  test("people whom a lost commit may have leased are given back and asked for again", async () => {
+    const { clock, advance } = createManualClock();
+    const { dispatcher, released, windows, leases } = make(
+      () => done,
+      () => [],
+      clock,
+      0,
+      1,
+    );
+    dispatcher.wakeLost(ids(2));
+    for (const tries of [1, 2, 2]) {
+      expect(windows).toEqual([]);
+      advance(2_000);
+      await Bun.sleep(0);
+      expect(released).toHaveLength(tries);
+      if (tries === 2) break;
+    }
+    expect(windows).toEqual([2]);
+    expect(leases).toEqual([0]);
+    await dispatcher.settle();
   });
 
   test("a database that is away costs a line, and the next sweep takes over", async () => {

@@ -53,7 +53,7 @@ describe("createDrain()", async () => {
     const state = { away: true, flooded: false, resumed: 0 };
     const store = createStore({
       events: { saveEvents: save, saveQuarantine: db.events.saveQuarantine },
-      onWanted: () => {},
+      lookups: { hasRoomFor: () => false, takeUp() {}, wake() {}, wakeLost() {} },
       onQuarantined: () => {},
       clock: systemClock,
       log: recorded.log,

@@ -461,6 +461,21 @@ describe("enrich()", async () => {
     expect(await row("107")).toMatchObject({ profile_status: "complete", reason_code: null });
   });
 
+  test("asks for people who were leased with their first message without a claim or a look at the account", async () => {
+    const body = delivery([inbound("111", "m1", 1_762_000_000_000)], account);
+    const { leased } = await db.events.saveEvents(parseWebhook(body, Date.now()).events, 5_000, true);
+    const never = () => Promise.reject(new Error("is not to be asked"));
+    const { enrich } = await make({
+      lookups: { ...db.lookups, claimLookups: never },
+      accounts: { ...db.accounts, readAccess: () => ({ reading: never() }) },
+    });
+    const { lookups = [], readAccess } = leased ?? {};
+    const ids = lookups.map(({ conversationId }) => conversationId);
+    const results = await enrich(ids, { ...live, leased: lookups, ...(readAccess && { readAccess }) });
+    expect(results.get(idOf("111"))).toMatchObject({ kind: "found", source: "graph" });
+    expect(await row("111")).toMatchObject({ profile_status: "complete", lease_until: null });
+  });
+
   test("told to stop, it gives its leases back", async () => {
     await write([inbound("111", "m1", 1_762_000_000_000)]);
     const stop = new AbortController();

@@ -15,7 +15,7 @@ import {
 import { createStore } from "../../src/usecases/store.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
 import { createRecordingLog, openTestRepositories, systemClock } from "../support/test-repositories.ts";
-import { bytesOf, delivery, inbound, secret, sign } from "../support/webhook-bodies.ts";
+import { account, bytesOf, delivery, inbound, secret, sign } from "../support/webhook-bodies.ts";
 
 const t = 1_762_000_000_000;
 const unavailable = () =>
@@ -24,6 +24,8 @@ const refused = () =>
   new SyncError("statement_refused", "Cannot store the messages: Postgres refused the statement (22P05)");
 
 const signed = (body: Uint8Array, appSecret = secret) => new Headers({ "X-Hub-Signature-256": sign(body, appSecret) });
+
+const noLookups = { hasRoomFor: () => false, takeUp() {}, wake() {}, wakeLost() {} };
 
 describe("createIngest()", async () => {
   const db = await openTestRepositories();
@@ -49,7 +51,7 @@ describe("createIngest()", async () => {
         },
         saveQuarantine: over.saveQuarantine ?? db.events.saveQuarantine,
       },
-      onWanted: (ids) => wanted.push(...ids),
+      lookups: { ...noLookups, wake: (ids) => wanted.push(...ids) },
       onQuarantined: () => {},
       clock: systemClock,
       log: recorded.log,
@@ -217,6 +219,39 @@ describe("createIngest()", async () => {
     expect(spooled).toHaveLength(2);
   });
 
+  test("who is met for the first time is leased by the commit while there is room, and given back where the commit failed", async () => {
+    const told = { leased: 0, lost: [] as ConversationId[], room: true, away: false };
+    const store = createStore({
+      events: {
+        saveEvents: (...given) => (told.away ? Promise.reject(unavailable()) : db.events.saveEvents(...given)),
+        saveQuarantine: async () => {},
+      },
+      lookups: {
+        hasRoomFor: () => told.room,
+        takeUp: ({ lookups }) => {
+          told.leased += lookups.length;
+        },
+        wake: (ids) => void wanted.push(...ids),
+        wakeLost: (ids) => void told.lost.push(...ids),
+      },
+      ...{ onQuarantined: () => {}, clock: systemClock, log: createRecordingLog().log },
+    });
+    const wanted: ConversationId[] = [];
+    const send = (...items: Record<string, unknown>[]) =>
+      store.store([parseWebhook(delivery(items), t)], { statementMs: 5_000, allMs: 5_000 });
+    await send(inbound("111", "m1", t), inbound("222", "m2", t));
+    expect(told.leased).toBe(2);
+    told.room = false;
+    await send(inbound("333", "m3", t));
+    expect([told.leased, wanted.length]).toEqual([2, 1]);
+    told.away = true;
+    await send(inbound("444", "m4", t)).catch(() => {});
+    expect(told.lost).toEqual([]); // nothing was to be leased
+    told.room = true;
+    await send(inbound("444", "m5", t)).catch(() => {});
+    expect(told.lost).toEqual([`${account}_444` as ConversationId]);
+  });
+
   test("a commit that splits has one bound for all of its statements, then its posts go to the spool", async () => {
     const virtual = { ms: 0 };
     const asked: number[] = [];
@@ -230,7 +265,7 @@ describe("createIngest()", async () => {
         },
         saveQuarantine: async () => {},
       },
-      onWanted: () => {},
+      lookups: noLookups,
       onQuarantined: () => {},
       clock: { monotonicMs: () => virtual.ms },
       log: createRecordingLog().log,
@@ -264,7 +299,7 @@ describe("createIngest()", async () => {
       {
         saveEvents: async () => {
           await database.promise;
-          return { inserted: 0, known: [], wanted: [] };
+          return { inserted: 0, known: [], wanted: [], leased: null };
         },
       },
       () => disk.promise,
@@ -315,7 +350,7 @@ describe("createIngest()", async () => {
       {
         saveEvents: async () => {
           await database.promise;
-          return { inserted: 0, known: [], wanted: [] };
+          return { inserted: 0, known: [], wanted: [], leased: null };
         },
       },
       async () => "full",

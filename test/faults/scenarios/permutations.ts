@@ -47,7 +47,7 @@ export const permutations: Scenario = {
     const folder = { dataFolder: rig.folder, url: rig.postgres.url };
     const log = createLog("error", () => {});
     await using database = await openDatabase({ ...folder, clock: createSystemClock(), log });
-    const { saveEvents } = createEventsRepository(database, profileMaxAgeMsDefault);
+    const { saveEvents } = createEventsRepository(database, profileMaxAgeMsDefault, null);
     const save = (events: readonly InboundEvent[]) => saveEvents(events, statementMsMax);
     const told = { done: 0, events: 0, lost: 0, doubled: 0, different: 0 };
     for (let list = 0; told.done < cycles && !signal.aborted; list += 1) {
