@@ -17,6 +17,7 @@ import { createCandidatesRepository } from "./repository/candidates.ts";
 import { createConversationsRepository } from "./repository/conversations.ts";
 import { createDaemonsRepository } from "./repository/daemons.ts";
 import { openDatabase } from "./repository/database.ts";
+import { createDatabaseMark } from "./repository/database-mark.ts";
 import { createErasuresRepository } from "./repository/erasures.ts";
 import { createEventsRepository } from "./repository/events.ts";
 import { createInboxRepository } from "./repository/inbox.ts";
@@ -47,8 +48,9 @@ export type RuntimeIo = {
 export type Runtime = Awaited<ReturnType<typeof openRuntime>>;
 
 /**
- * The composition root: opens every adapter that a daemon and a command share, brings the schema up to date, and
- * closes them last in, first out. Throws `SyncError`s that say what is wrong with the set-up.
+ * The composition root: opens every adapter that a daemon and a command share, and closes them last in, first out.
+ * A command's database is ready then; a daemon calls `prepareDatabase()` itself, since it can do without for a while.
+ * Throws `SyncError`s that say what is wrong with the set-up.
  */
 export async function openRuntime(config: Config, { clock, log, role }: RuntimeIo) {
   await using opening = new AsyncDisposableStack();
@@ -59,9 +61,17 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
     opening.defer(() => lock.close());
   }
   const database = opening.use(await openDatabase({ url: config.databaseUrl, dataFolder: folder, clock, log }));
-  const { version } = await assertDurable(database, config.allowUnsafeStorage);
-  const applied = await migrate(database);
-  if (applied > 0) log.log(`Schema brought up to date with ${applied} step(s)`, "Database");
+  const mark = config.databaseUrl === null ? null : createDatabaseMark(config.databaseUrl, folder, log);
+  let databaseVersion: string | null = null;
+  /** Refuses a database that is not fit, and brings the schema up to date. Nothing is written into the tables before. */
+  const prepareDatabase = async (): Promise<void> => {
+    const { version } = await assertDurable(database, config.allowUnsafeStorage);
+    const applied = await migrate(database);
+    if (applied > 0) log.log(`Schema brought up to date with ${applied} step(s)`, "Database");
+    mark?.keep();
+    databaseVersion = version;
+  };
+  if (role === "command") await prepareDatabase();
 
   const vault = createVault(readEncryptionKey(config.encryptionKey, folder));
   const accounts = createAccountsRepository(database, vault);
@@ -115,7 +125,11 @@ export async function openRuntime(config: Config, { clock, log, role }: RuntimeI
     clock,
     log,
     database,
-    databaseVersion: version,
+    prepareDatabase,
+    /** Of the server; null until `prepareDatabase()` is done. */
+    databaseVersion: () => databaseVersion,
+    /** Whether this data folder has worked with this very database before. */
+    knowsDatabase: mark?.isKept() ?? false,
     schemaVersion,
     accounts,
     conversations,

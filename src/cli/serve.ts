@@ -80,10 +80,18 @@ async function serve(config: ReturnType<typeof readConfig>, wish: SandboxWish | 
     usage: io.usage,
   });
   for (const line of daemon.describe()) io.stderr.write(`${line}\n`);
-  if (!io.stopTaking.aborted)
-    await new Promise<void>((resolve) => io.stopTaking.addEventListener("abort", () => resolve(), { once: true }));
+  const unfit = await Promise.race([daemon.unfit, whenStopped(io.stopTaking)]);
   io.stderr.write("Stopping: finishing what is in hand (a second signal leaves at once).\n");
   const inTime = await endsWithin(io.clock, daemon.close(), stopBoundMs);
   io.stderr.write(inTime ? "Stopped.\n" : "Stopped late: what was cut off is taken up at the next start.\n");
+  if (unfit !== null) throw unfit;
   return exitCodes.done;
+}
+
+/** Resolves with null at the first signal. */
+function whenStopped(stopTaking: AbortSignal): Promise<null> {
+  return new Promise((resolve) => {
+    if (stopTaking.aborted) resolve(null);
+    else stopTaking.addEventListener("abort", () => resolve(null), { once: true });
+  });
 }

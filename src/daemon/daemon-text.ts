@@ -11,6 +11,8 @@ export function describeDaemon(
   sandbox: Sandbox | null,
   wish: SandboxWish | null,
 ): string[] {
+  const answered = databaseVersion();
+  const storage = answered === null ? "away: messages wait in the spool until it is back" : `Postgres ${answered}`;
   const open = config.apiKeys.length === 0;
   const missing = [
     config.verifyToken === null ? "META_VERIFY_TOKEN: Meta's handshake is refused until it is set" : null,
@@ -26,7 +28,7 @@ export function describeDaemon(
         ];
   return [
     `social-sync ${version} listens on ${url}`,
-    `  database   ${database.describe()} (Postgres ${databaseVersion})`,
+    `  database   ${database.describe()} (${storage})`,
     `  cache      ${cache.describe()}`,
     `  queue      bunqueue in ${join(config.dataFolder, "queue")}`,
     ...boxed,

@@ -23,6 +23,7 @@ import { createStore } from "../usecases/store.ts";
 import { answerHandshake } from "../webhook/answer-handshake.ts";
 import { describeDaemon } from "./daemon-text.ts";
 import { checkHealth } from "./health.ts";
+import { meetDatabase } from "./meet-database.ts";
 import { addSandboxAccounts, openBox, type SandboxWish } from "./sandbox-box.ts";
 import { countReceipts, watchDaemon } from "./watch-daemon.ts";
 
@@ -65,10 +66,15 @@ export async function openDaemon(
   const box = wish === null ? null : opening.use(await openBox(given, wish, place, { clock, log }));
   const config = box?.config ?? given;
   const runtime = opening.use(await openRuntime(config, { clock, log, role: "daemon" }));
+  const prepare = async () => {
+    await runtime.prepareDatabase();
+    await freeLookups(runtime.lookups, log); // Before anything can take a lease in the same name.
+  };
+  // The sandbox's accounts are rows: it cannot begin without them.
+  const meeting = await meetDatabase(prepare, { mayBeAway: wish === null && runtime.knowsDatabase, clock, log });
   if (box !== null && wish !== null) await addSandboxAccounts(runtime, box.sandbox, wish.accounts);
 
   const queue = opening.use(await openLookupQueue(join(config.dataFolder, "queue"), { clock, log }));
-  await freeLookups(runtime.lookups, log); // Before anything can take a lease in the same name.
   const stopTaking = new AbortController();
   const abort = new AbortController();
   const { enrich, lookups, conversations, events, database } = runtime;
@@ -130,7 +136,7 @@ export async function openDaemon(
       clock,
       log,
     },
-    { appSecrets: config.appSecrets, spoolFirst: database.flush !== null },
+    { appSecrets: config.appSecrets, spoolFirst: database.flush !== null, startsAway: meeting.away() !== null },
   );
   const drain = createDrain(
     { spool, store, ingest, flush: database.flush, clock, log },
@@ -152,13 +158,15 @@ export async function openDaemon(
       getConversation: conversations.getConversation,
       listMessages: conversations.listMessages,
       requestEnrichment: async (id) => {
+        const away = meeting.away(); // Nothing is written before the schema is known to be ours.
+        if (away !== null) throw away;
         const answer = await runtime.explain.requestEnrichment(id);
         if (answer?.kind === "accepted") dispatcher.wake([id]);
         return answer;
       },
       explain: runtime.explain.explain,
       checkAccounts: () => runtime.explain.checkAccounts(),
-      health: () => checkHealth(runtime, spool),
+      health: () => checkHealth(runtime, spool, meeting.away()?.message ?? null),
       metrics: metrics.render,
       version,
     },
@@ -166,16 +174,29 @@ export async function openDaemon(
   );
   const server = opening.use(openHttpServer(app, { hostname: config.host, port: config.port, clock }));
   place.webhookUrl = `${server.url}/webhooks/instagram`;
-  dispatcher.start();
-  drain.start();
-  schedules.start();
-  forgetting.start();
-  jobs.start();
+  const begin = () => {
+    dispatcher.start();
+    drain.start();
+    schedules.start();
+    forgetting.start();
+    jobs.start();
+  };
+  const stopWaiting = new AbortController();
+  opening.defer(async () => stopWaiting.abort()); // First of all: what has ended must not begin.
+  const unfit = Promise.withResolvers<unknown>();
+  if (meeting.away() === null) begin();
+  else
+    void meeting
+      .wait(stopWaiting.signal)
+      .then((isReady) => isReady && begin())
+      .catch(unfit.resolve);
   const owned = opening.move();
   return {
     url: server.url,
     runtime,
     sandbox: box?.sandbox ?? null,
+    /** Resolves with what would have refused the start, where the database turns out so once it is back. */
+    unfit: unfit.promise,
     describe: () => describeDaemon(runtime, server.url, version, box?.sandbox ?? null, wish),
     close: () => owned.disposeAsync(),
   };

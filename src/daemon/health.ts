@@ -11,22 +11,17 @@ const healthDeadlineMs = 1_000;
 
 /**
  * Whether the daemon can do its work. With the database away it still takes messages, as long as the spool does: it
- * stays ready then, or a load balancer would send Instagram to nobody.
+ * stays ready then, or a load balancer would send Instagram to nobody. One that has not met its database since its
+ * start, which is `away` for that reason, takes messages too, but does not yet know whether it can do its work.
  */
 export async function checkHealth(
   { database, cache, circuit, config, clock }: Pick<Runtime, "database" | "cache" | "circuit" | "config" | "clock">,
   spool: Pick<Spool, "state">,
+  away: string | null,
 ): Promise<{ ready: boolean; checks: readonly HealthCheck[] }> {
-  const storage = await readVersion(database, healthDeadlineMs).then(
-    (found) => ({
-      answers: true,
-      ok: found === schemaVersion,
-      detail: `schema version ${found}, this program needs ${schemaVersion}`,
-    }),
-    (error: Error) => ({ answers: false, ok: false, detail: error.message }),
-  );
+  const storage = away === null ? await checkDatabase(database) : describeAway(away);
   const spooled = checkSpool(spool, clock.nowMs());
-  const bridged = !storage.answers && spooled.state !== "failed";
+  const bridged = away === null && !storage.answers && spooled.state !== "failed";
   const { working, failures } = cache.health();
   const databaseState = storage.ok ? "ok" : bridged ? "degraded" : "failed";
   return {
@@ -48,6 +43,25 @@ export async function checkHealth(
     ],
   };
 }
+
+type StorageCheck = { readonly answers: boolean; readonly ok: boolean; readonly detail: string };
+
+function checkDatabase(database: Runtime["database"]): Promise<StorageCheck> {
+  return readVersion(database, healthDeadlineMs).then(
+    (found) => ({
+      answers: true,
+      ok: found === schemaVersion,
+      detail: `schema version ${found}, this program needs ${schemaVersion}`,
+    }),
+    (error: Error) => ({ answers: false, ok: false, detail: error.message }),
+  );
+}
+
+const describeAway = (reason: string): StorageCheck => ({
+  answers: false,
+  ok: false,
+  detail: `away since this daemon's start, messages wait in the spool: ${reason}`,
+});
 
 /** Graph's two hosts: degraded while one fails of itself. Messages go on, so the daemon stays ready. */
 function checkGraph(circuit: Runtime["circuit"]): HealthCheck {

@@ -16,6 +16,14 @@ export function isStalePlan(error: unknown): boolean {
   return ["0A000", "26000"].includes(codeOf(error));
 }
 
+/** What asking again does not change: password, certificate, rights, a database, schema or table that is not as it must be. */
+const refusals = /^(28|3D|3F|42|SASL_|AUTH_TYPE_)/;
+
+/** Tells whether the server is only away (down, starting, full, too slow), rather than one that cannot be used. */
+export function isAway(error: unknown): error is SyncError {
+  return error instanceof SyncError && error.code === "storage_unavailable" && !refusals.test(codeOf(error.cause));
+}
+
 /** Data exception, cardinality, integrity, program limit: what a row alone can be guilty of. */
 const rowsFault = /^(21|22|23|54)/;
 

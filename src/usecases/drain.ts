@@ -52,7 +52,7 @@ export function createDrain(
 ) {
   let wakeUp = () => {};
   let awake = false;
-  let ended: Promise<void> = Promise.resolve();
+  let ended: Promise<void> | null = null;
   let recordsMax = drainRecordsMax;
   let boundMs = drainBoundMs;
   let probeMs = probeBoundMs;
@@ -159,8 +159,12 @@ export function createDrain(
       awake = true;
       wakeUp();
     },
-    /** After `stopTaking`: ends the batch in hand and, as far as `boundMs` reaches, brings in what is left. Never throws. */
+    /**
+     * After `stopTaking`: ends the batch in hand and, as far as `boundMs` reaches, brings in what is left. Where it was
+     * never started nothing is: the database is not ready for it. Never throws.
+     */
     async settle(boundMs: number): Promise<void> {
+      if (ended === null) return;
       const finish = async () => {
         await ended;
         while (await step());

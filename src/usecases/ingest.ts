@@ -55,6 +55,8 @@ export type IngestOptions = {
   appSecrets: readonly string[];
   /** Every post goes through the spool: for a database that does not flush what it commits. */
   spoolFirst: boolean;
+  /** The database was away when the daemon started: posts go to the spool until `resume()`. */
+  startsAway: boolean;
 };
 
 /** What a delivery came to. `unavailable`: nothing was kept, let it be sent again. */
@@ -77,14 +79,14 @@ export type Ingest = ReturnType<typeof createIngest>;
  */
 export function createIngest(
   { store, spool, onShed, onFull, clock, log }: IngestDependencies,
-  { appSecrets, spoolFirst }: IngestOptions,
+  { appSecrets, spoolFirst, startsAway }: IngestOptions,
 ) {
   let waiting: Post[] = [];
   /** Posts that are in memory and not yet safe: those that wait for their commit, those that wait for the disk. */
   const held = { committing: 0, spooling: 0, bytes: 0 };
   let commitsInFlight = 0;
   let scheduled = false;
-  let away = false;
+  let away = startsAway;
   let floodedUntilMs = 0;
   let spoolAvoidedUntilMs = 0;
   const withinSpoolBound = createSharedBound(clock, spoolBoundMs);

@@ -16,7 +16,7 @@ describe("a Graph that fails of itself", () => {
       ...{ database: db.database, clock: systemClock, config: { verifyToken: "word" } },
       ...{ circuit, cache: { health: () => ({ working: true, failures: 0 }), describe: () => "in process" } },
     };
-    const { ready, checks } = await checkHealth(runtime as never, { state: () => spoolState } as never);
+    const { ready, checks } = await checkHealth(runtime as never, { state: () => spoolState } as never, null);
     expect(ready).toBe(true);
     const graph = checks.find(({ name }) => name === "graph");
     expect(graph?.state).toBe("degraded");

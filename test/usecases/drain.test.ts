@@ -150,6 +150,13 @@ describe("createDrain()", async () => {
     expect(seen.confirmed).toBe(2);
   });
 
+  test("brings nothing in at the end where it was never started", async () => {
+    const { seen, state, end } = make(bodiesOf(3));
+    await end();
+    expect([seen.confirmed, state.resumed]).toEqual([0, 0]);
+    expect(await db.rows("messages", "mid")).toHaveLength(0);
+  });
+
   test("a database that does not flush is flushed before anything is removed", async () => {
     const order: string[] = [];
     const { drain, seen, spool, end } = make(bodiesOf(3), { flush: async () => void order.push("flush") });

@@ -35,7 +35,7 @@ describe("createIngest()", async () => {
   const make = (
     over: Partial<Pick<EventsRepository, "saveEvents" | "saveQuarantine">> = {},
     spoolAnswers: () => Promise<SpoolReceipt> = async () => "kept",
-    spoolFirst = false,
+    { spoolFirst = false, startsAway = false } = {},
   ) => {
     const wanted: ConversationId[] = [];
     const recorded = createRecordingLog();
@@ -72,7 +72,7 @@ describe("createIngest()", async () => {
         clock: { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + time.passedMs },
         log: recorded.log,
       },
-      { appSecrets: ["another", secret], spoolFirst },
+      { appSecrets: ["another", secret], spoolFirst, startsAway },
     );
     const send = (body: Uint8Array) => ingest.receive(body, signed(body));
     return { ingest, send, wanted, saves, spooled, told, time, ...recorded };
@@ -175,6 +175,15 @@ describe("createIngest()", async () => {
     expect(await db.rows("conversations", "id")).toMatchObject([{ unread_count: 1 }]);
   });
 
+  test("where the database was away at the start none asks it, until it is said to be back", async () => {
+    const { ingest, send, saves, spooled } = make({}, async () => "kept", { startsAway: true });
+    expect(await send(delivery([inbound("111", "m1", t)]))).toBe("kept");
+    expect([saves.length, spooled.length, ingest.isAway()]).toEqual([0, 1, true]);
+    ingest.resume();
+    expect(await send(delivery([inbound("111", "m2", t)]))).toBe("kept");
+    expect([saves.length, spooled.length, ingest.isAway()]).toEqual([1, 1, false]);
+  });
+
   test("posts that wait when a commit fails go to the spool with it, none tries by itself", async () => {
     const gate = Promise.withResolvers<void>();
     const { send, saves, spooled } = make({
@@ -212,7 +221,7 @@ describe("createIngest()", async () => {
   });
 
   test("with a database that does not flush, every post goes to the spool and none to the database", async () => {
-    const { send, saves, spooled } = make({}, async () => "kept", true);
+    const { send, saves, spooled } = make({}, async () => "kept", { spoolFirst: true });
     expect(await send(delivery([inbound("111", "m1", t)]))).toBe("kept");
     expect(await send(Buffer.from("{"))).toBe("kept");
     expect(saves).toEqual([]);

@@ -1,4 +1,4 @@
-/** Row 9: Postgres is away for so long that the spool gets full; then it comes back. */
+/** Row 9: Postgres is away for so long that the spool gets full; meanwhile the daemon dies and starts; then it comes back. */
 import { waitUntil } from "../../support/bounded-wait.ts";
 import { percentile } from "../percentile.ts";
 import { openRig, type Rig } from "../rig.ts";
@@ -19,7 +19,12 @@ const drainedMsMax = { short: 20_000, long: 180_000 } as const;
 const sameMomentMs = 250;
 const refusedMsMax = 20; // The row's own, for the middle one: single answers also wait for the machine's two cores.
 const refusedMin = 50;
-const acknowledgedMsMax = 1_000; // As after a short absence (row 8).
+/** Half a second until a daemon that started without Postgres asks again, its schema check, and room in a full spool. */
+const acknowledgedMsMax = 3_000;
+/** The daemon dies after this share of the time: its successor finds a spool, and fills it. */
+const killedAfter = 1 / 3;
+/** From its start, with Postgres away, to its first 200. */
+const startedMsMax = 1_000;
 /** Above the memory in peace: what waits is on disk, not in memory. */
 const grownMegabytesMax = 96;
 
@@ -27,7 +32,8 @@ type Seen = Answer & { readonly delivery: number; readonly startMs: number; read
 
 export const postgresAwayLong: Scenario = {
   name: "postgres-away-long",
-  fault: "Postgres away for 10 minutes (gate: 5 s) at a steady rate, until the spool is full",
+  fault:
+    "Postgres away for 10 minutes (gate: 5 s) at a steady rate, until the spool is full; a SIGKILL of the daemon and its start meanwhile",
   rows: [9],
   cycles: { short: 1, long: 1 },
   timeoutMs: 90_000,
@@ -51,8 +57,13 @@ export const postgresAwayLong: Scenario = {
       sendAgain: false,
       onAnswer: (answer) => away.push({ ...answer, endMs: performance.now() }),
     });
-    await Bun.sleep(awayMs);
+    await Bun.sleep(awayMs * killedAfter);
+    await rig.daemon.kill();
+    const startMs = performance.now();
+    await rig.daemon.start();
+    await Bun.sleep(awayMs * (1 - killedAfter));
     await during.stop();
+    const startedMs = rig.ledger.firstAckAfter(startMs);
     const full = readMegabytes(rig.daemon.pid);
     const refused = away.filter(({ status }) => status === 503);
     const refusedMs = refused.map(({ startMs, endMs }) => endMs - startMs);
@@ -76,12 +87,14 @@ export const postgresAwayLong: Scenario = {
     const outOfOrder = await countOutOfOrder(rig, spooled, brokenAtMs);
     return await finish(rig, live, {
       cycles: 1,
+      starts: 2,
       notes: {
         "spooled and acknowledged while away": spooled.length,
         "refused while full": refused.length,
         "time to a 503, median ms": Math.round(percentile(refusedMs, 0.5) * 10) / 10,
         "time to a 503, 99 of 100 within ms": Math.round(percentile(refusedMs, 0.99)),
         "memory in peace and with a full spool, MB": `${peace.now}, ${full.now}`,
+        "first 200 of a daemon that started meanwhile, ms": longest([startedMs]),
         "first 200 after it accepts, ms": longest([firstMs]),
         "from the return to an empty spool, ms": Math.round(drainedMs),
         "Postgres's own recovery, ms": Math.round(acceptsMs - backAtMs),
@@ -99,6 +112,7 @@ export const postgresAwayLong: Scenario = {
           .slice(0, 1)
           .map(() => "A 503 came without Retry-After"),
         ...(full.now - peace.now <= grownMegabytesMax ? [] : [`Memory grew from ${peace.now} to ${full.now} MB`]),
+        ...judgeTimes("The first 200 of a daemon that started with Postgres away", [startedMs], startedMsMax),
         ...judgeTimes("The first 200 after Postgres accepts", [firstMs], acknowledgedMsMax),
         ...(outOfOrder === 0 ? [] : [`${outOfOrder} deliveries were drained before older ones`]),
       ],
