@@ -52,7 +52,7 @@ export const closeBoundMs = 3_000;
  */
 export async function openSpool({ folder: given, bytesMax, clock, log }: SpoolOptions) {
   const folder = resolve(given);
-  const shelf: Shelf = { segments: [] };
+  const shelf: Shelf = { segments: [], leftBytes: 0 };
   const desk = createDamageDesk(folder, log);
   const firstHome = await makeHome(folder).catch((error) => refuse(folder, error));
   const writer = createWriter(firstHome, shelf, { folder, bytesMax, clock, log });
@@ -78,6 +78,7 @@ export async function openSpool({ folder: given, bytesMax, clock, log }: SpoolOp
     const found = await adoptHomes({ folder, taken }, desk, log);
     const segments = found.flatMap((one) => one.segments);
     adopted = [...adopted, ...found.map(({ home }) => home)];
+    shelf.leftBytes += found.reduce((sum, { leftBytes }) => sum + leftBytes, 0);
     const theirs = shelf.segments.filter(({ home }) => !home.own);
     const ours = shelf.segments.filter(({ home }) => home.own);
     shelf.segments = [...theirs, ...segments, ...ours];

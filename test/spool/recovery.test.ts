@@ -149,6 +149,26 @@ describe("a damaged file", () => {
       expect([segmentsIn(folder).length, damagedIn(folder).length]).toEqual([0, 1]);
     }));
 
+  test("that no move takes out of the way stands within the spool's bound, and the next start moves it", () =>
+    inFolder(async (folder) => {
+      const unreadable = Buffer.alloc(mebibyte, "no spool file ");
+      leaveBehind(folder, unreadable);
+      leaveBehind(folder, bytesOf(7), undefined, 2);
+      writeFileSync(join(folder, "damaged"), "in the way");
+      const fits = mebibyte + 10_000;
+      const spool = await openTestSpool(folder, fits);
+      expect(spool.state()).toMatchObject({ records: 1, bytes: mebibyte + bytesOf(7).length });
+      expect(await spool.append(recordOf(8, 20_000))).toBe("full");
+      expect(await spool.append(recordOf(9, 100))).toBe("kept");
+      expect(await drainNumbers(spool)).toEqual([7, 9]);
+      await spool.trim();
+      expect(spool.state().bytes).toBe(mebibyte);
+      await spool[Symbol.asyncDispose]();
+      rmSync(join(folder, "damaged"));
+      await using next = await openTestSpool(folder, fits);
+      expect([next.state().bytes, damagedIn(folder).length]).toEqual([0, 1]);
+    }));
+
   test("that was whole when it was taken over is read as far as it still goes", () =>
     inFolder(async (folder) => {
       const path = leaveBehind(folder, bytesOf(1, 2, 3));
