@@ -154,6 +154,7 @@ export async function openDaemon(
       answerHandshake: (query) => answerHandshake(query, config.verifyToken),
       receive: countReceipts(ingest.receive, metrics, clock),
       isFull: ingest.isFull,
+      onShed: metrics.countShed,
       listConversations: conversations.listConversations,
       getConversation: conversations.getConversation,
       listMessages: conversations.listMessages,

@@ -8,7 +8,7 @@ import type { Dispatcher } from "../usecases/dispatch.ts";
 import type { Ingest } from "../usecases/ingest.ts";
 
 type Watched = {
-  ingest: Pick<Ingest, "depth" | "isShut">;
+  ingest: Pick<Ingest, "depth" | "isShut" | "shutMs">;
   spool: Pick<Spool, "state">;
   dispatcher: Pick<Dispatcher, "depth">;
   cache: Pick<ProfileCache, "health">;
@@ -23,8 +23,15 @@ export function watchDaemon(
   { ingest, spool, dispatcher, cache, circuit, clock, usage }: Watched,
 ): void {
   watch("social_sync_posts_waiting", "Deliveries in memory that are not yet safe.", ingest.depth);
-  watch("social_sync_webhook_refusing", "1 while every delivery is refused unread, without being counted.", () =>
-    ingest.isShut() ? 1 : 0,
+  watch(
+    "social_sync_webhook_refusing",
+    "1 while too many wait and the HTTP server refuses every delivery by itself, with 503 and uncounted.",
+    () => (ingest.isShut() ? 1 : 0),
+  );
+  watch(
+    "social_sync_webhook_shut_seconds_total",
+    "Seconds in which the HTTP server refused every delivery by itself. Those are in no other figure: Bun does not count them.",
+    () => ingest.shutMs() / 1000,
   );
   watch("social_sync_spool_records", "Deliveries that wait in the spool.", () => spool.state().records);
   watch("social_sync_spool_bytes", "Bytes of the spool on disk.", () => spool.state().bytes);
@@ -49,7 +56,7 @@ export function watchDaemon(
   watch("process_cpu_seconds_total", "Processor time of the process.", () => usage().cpuSeconds);
 }
 
-/** The same receive(), counted. */
+/** The same receive(), counted. What throws is answered 503, and so is unavailable too. */
 export function countReceipts(
   receive: Ingest["receive"],
   metrics: Pick<Metrics, "countReceipt" | "observeWebhookSeconds">,
@@ -57,9 +64,13 @@ export function countReceipts(
 ): Ingest["receive"] {
   return async (body, headers) => {
     const startMs = clock.monotonicMs();
-    const receipt = await receive(body, headers);
-    metrics.countReceipt(receipt);
-    metrics.observeWebhookSeconds((clock.monotonicMs() - startMs) / 1000);
-    return receipt;
+    let receipt: Awaited<ReturnType<typeof receive>> = "unavailable";
+    try {
+      receipt = await receive(body, headers);
+      return receipt;
+    } finally {
+      metrics.countReceipt(receipt);
+      metrics.observeWebhookSeconds((clock.monotonicMs() - startMs) / 1000);
+    }
   };
 }

@@ -14,6 +14,8 @@ export type HttpDependencies = {
   receive: (body: Uint8Array, headers: Headers) => Promise<"kept" | "unsigned" | "unavailable">;
   /** Whether every delivery would be refused now: asked before a body is read. */
   isFull: () => boolean;
+  /** Told of each delivery that was refused for the bytes of others that were still coming in. */
+  onShed: () => void;
   /** Latest first. `limit` is one more than a page shows (so up to 101): the extra row tells whether a page follows. */
   listConversations: (query: {
     accountId: string | null;

@@ -46,7 +46,7 @@ export const bytesArrivingMax = 64 * 1024 * 1024;
  * sends again.
  */
 export function createDeliveryReceiver(
-  dependencies: Pick<HttpDependencies, "receive" | "isFull">,
+  dependencies: Pick<HttpDependencies, "receive" | "isFull" | "onShed">,
   {
     webhookBodyMax,
     log,
@@ -86,7 +86,10 @@ export function createDeliveryReceiver(
   const receiveCounted = (request: Request): Response | Promise<Response> => {
     const declared = Number(request.headers.get("content-length") ?? webhookBodyMax);
     const bytes = Number.isSafeInteger(declared) && declared >= 0 ? declared : webhookBodyMax;
-    if (arrivingBytes + bytes > bytesArrivingMax) return refuseForNow();
+    if (arrivingBytes + bytes > bytesArrivingMax) {
+      dependencies.onShed();
+      return refuseForNow();
+    }
     arrivingBytes += bytes;
     return receive(request).finally(() => {
       arrivingBytes -= bytes;

@@ -59,7 +59,7 @@ export function createMetrics({ clock }: { clock: Pick<Clock, "after" | "monoton
     countQuarantined(items: number): void {
       counts.quarantined += items;
     },
-    /** A delivery that was refused because too many were waiting. */
+    /** A delivery that our own code refused because too many, or too many bytes, were waiting. */
     countShed(): void {
       counts.shed += 1;
     },

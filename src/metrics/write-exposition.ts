@@ -13,7 +13,13 @@ export function writeExposition(counts: Counts, watched: readonly Watched[]): Pr
       help: "Signed bodies and items that were set aside.",
       read: () => quarantined,
     },
-    { name: "social_sync_webhook_shed_total", help: "Deliveries refused because too many waited.", read: () => shed },
+    {
+      name: "social_sync_webhook_shed_total",
+      help:
+        "Deliveries refused with 503 because too many, or too many bytes, waited. Not those that the HTTP server " +
+        "refused by itself: social_sync_webhook_shut_seconds_total says for how long it did.",
+      read: () => shed,
+    },
     {
       name: "social_sync_event_loop_stalls_total",
       help: "Times the event loop stood still for more than a second.",
@@ -28,7 +34,7 @@ export function writeExposition(counts: Counts, watched: readonly Watched[]): Pr
 function buildReceipts({ receipts: counted }: Counts): Metric {
   const counter = new Counter({
     name: "social_sync_webhook_deliveries_total",
-    help: "Deliveries by what became of them.",
+    help: "Deliveries that came in whole, by what became of them; unavailable was answered 503.",
     labelNames: ["receipt"],
     registers: [],
   });

@@ -19,6 +19,9 @@ const lockName = "lock.db";
 /** SQLite's companion of an open transaction; its death leaves it behind, empty. */
 const lockNames = [lockName, `${lockName}-journal`];
 const homeName = /^[0-9a-f]{32}$/;
+/** A home that has no name yet: its maker gives it one within some ms, or has died. */
+const unbornPrefix = ".new-";
+const isUnborn = (name: string) => name.startsWith(unbornPrefix) && homeName.test(name.slice(unbornPrefix.length));
 const segmentName = /^[0-9]{12}\.spool$/;
 
 /**
@@ -28,7 +31,7 @@ const segmentName = /^[0-9]{12}\.spool$/;
 export async function makeHome(folder: string): Promise<Home> {
   await makeFolder(folder);
   const name = randomBytes(16).toString("hex");
-  const unborn = join(folder, `.new-${name}`);
+  const unborn = join(folder, `${unbornPrefix}${name}`);
   const path = join(folder, name);
   await makeFolder(unborn);
   let lock: Home["lock"] | null = null;
@@ -50,6 +53,28 @@ export async function makeHome(folder: string): Promise<Home> {
 export async function listHomes(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true });
   return entries.filter((entry) => entry.isDirectory() && homeName.test(entry.name)).map(({ name }) => name);
+}
+
+/**
+ * Removes what makers left behind who died before their home had a name. `before` is what the look before this one
+ * answered, some time ago: of what is new since then nobody can tell yet whether its maker lives. Answers what is left.
+ */
+export async function removeUnborn(folder: string, before: ReadonlySet<string>): Promise<ReadonlySet<string>> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const left = new Set<string>();
+  for (const name of entries.filter((entry) => entry.isDirectory() && isUnborn(entry.name)).map((entry) => entry.name))
+    if (!before.has(name) || !(await removeLeft(folder, name))) left.add(name);
+  return left;
+}
+
+async function removeLeft(folder: string, name: string): Promise<boolean> {
+  const inside = await readdir(join(folder, name)).catch(() => null);
+  if (inside === null || !inside.every((one) => lockNames.includes(one))) return false;
+  const home = await claimHome(folder, name);
+  if (home === null) return false;
+  if (await removeHome(home)) return true;
+  home.lock.close();
+  return false;
 }
 
 /** Takes the folder of a process that is gone. Null: its owner lives, another was faster, or it cannot be locked. */

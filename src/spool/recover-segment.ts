@@ -1,5 +1,5 @@
 /** Taking over what a process left behind, one segment in memory at a time. */
-import { open, unlink } from "node:fs/promises";
+import { open, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { Log } from "../lib/log.ts";
 import type { DamageDesk } from "./damage-desk.ts";
@@ -8,7 +8,8 @@ import { claimHome, type Home, listHomes, listSegments } from "./home.ts";
 import { type Segment, segmentBytesMax } from "./segment.ts";
 import { readSegmentHead, type Stretch, scanRecords, segmentHead } from "./segment-format.ts";
 
-export type Adopted = { readonly home: Home; readonly segments: readonly Segment[] };
+/** `leftBytes`: of files that can neither be read nor moved out of the way. They stay until the next start tries again. */
+export type Adopted = { readonly home: Home; readonly segments: readonly Segment[]; readonly leftBytes: number };
 
 /**
  * Claims every folder of `folder` whose owner is gone, but for those in `taken`, and recovers their segments. Oldest
@@ -25,7 +26,7 @@ export async function adoptHomes(
     const home = await claimHome(folder, name);
     if (home === null) continue;
     try {
-      adopted.push({ home, segments: await recoverSegments(home, desk) });
+      adopted.push({ home, ...(await recoverSegments(home, desk)) });
     } catch (error) {
       home.lock.close();
       log.warn(`Cannot take over a spool folder yet: ${reasonOf(error)}`, "Spool", { path: home.path });
@@ -35,18 +36,28 @@ export async function adoptHomes(
   return adopted.sort((a, b) => (oldest(a) === oldest(b) ? 0 : oldest(a) - oldest(b)));
 }
 
-async function recoverSegments(home: Home, desk: DamageDesk): Promise<Segment[]> {
+async function recoverSegments(home: Home, desk: DamageDesk): Promise<Omit<Adopted, "home">> {
   const segments: Segment[] = [];
+  let leftBytes = 0;
   for (const name of await listSegments(home)) {
-    const segment = await recoverSegment({ home, name, path: join(home.path, name) }, desk);
+    const path = join(home.path, name);
+    const segment = await recoverSegment({ home, name, path }, desk);
     if (segment !== null) segments.push(segment);
+    else leftBytes += await sizeOf(path);
   }
-  return segments;
+  return { segments, leftBytes };
 }
+
+/** 0 where it is gone. */
+const sizeOf = (path: string): Promise<number> =>
+  stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  );
 
 type Place = Pick<Segment, "home" | "name" | "path">;
 
-/** Null: nothing in it can be read; then it is gone from its place. */
+/** Null: nothing in it can be read; then it is gone from its place, unless the disk refuses that. */
 async function recoverSegment(place: Place, desk: DamageDesk): Promise<Segment | null> {
   let bytes: Uint8Array;
   try {

@@ -9,7 +9,7 @@ import { type Clock, endsWithin } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { createDamageDesk } from "./damage-desk.ts";
 import { reasonOf } from "./durable-files.ts";
-import { type Home, makeHome, removeHome } from "./home.ts";
+import { type Home, makeHome, removeHome, removeUnborn } from "./home.ts";
 import { type BatchLimit, createReader, type SpoolBatch } from "./reader.ts";
 import { adoptHomes } from "./recover-segment.ts";
 import { isDrained } from "./segment.ts";
@@ -52,13 +52,15 @@ export const closeBoundMs = 3_000;
  */
 export async function openSpool({ folder: given, bytesMax, clock, log }: SpoolOptions) {
   const folder = resolve(given);
-  const shelf: Shelf = { segments: [] };
+  const shelf: Shelf = { segments: [], leftBytes: 0 };
   const desk = createDamageDesk(folder, log);
   const firstHome = await makeHome(folder).catch((error) => refuse(folder, error));
   const writer = createWriter(firstHome, shelf, { folder, bytesMax, clock, log });
   const reader = createReader(shelf, { desk, seal: writer.seal });
   /** Homes taken over, locked until they are empty. */
   let adopted: Home[] = [];
+  /** Homes without a name, at the last look. */
+  let unborn: ReadonlySet<string> = new Set();
   let housekeeping: Promise<unknown> = Promise.resolve();
   let closing: Promise<void> | null = null;
 
@@ -71,10 +73,12 @@ export async function openSpool({ folder: given, bytesMax, clock, log }: SpoolOp
 
   async function adoptNow(): Promise<number> {
     if (closing !== null) return 0;
+    unborn = await removeUnborn(folder, unborn);
     const taken = new Set([writer.home(), ...adopted].map(({ name }) => name));
     const found = await adoptHomes({ folder, taken }, desk, log);
     const segments = found.flatMap((one) => one.segments);
     adopted = [...adopted, ...found.map(({ home }) => home)];
+    shelf.leftBytes += found.reduce((sum, { leftBytes }) => sum + leftBytes, 0);
     const theirs = shelf.segments.filter(({ home }) => !home.own);
     const ours = shelf.segments.filter(({ home }) => home.own);
     shelf.segments = [...theirs, ...segments, ...ours];

@@ -28,10 +28,13 @@ type Options = {
   readonly clock: Pick<Clock, "soon">;
   readonly log: Log;
 };
-/** The segments in the order of reading: the writer adds at the end, and drops what never held a record. */
-export type Shelf = { segments: Segment[] };
+/**
+ * The segments in the order of reading: the writer adds at the end, and drops what never held a record. Beside them, the
+ * bytes of files that cannot be read nor moved: they take the disk's room too.
+ */
+export type Shelf = { segments: Segment[]; leftBytes: number };
 
-export const bytesOn = ({ segments }: Shelf) => segments.reduce((sum, { end }) => sum + end, 0);
+export const bytesOn = ({ segments, leftBytes }: Shelf) => segments.reduce((sum, { end }) => sum + end, leftBytes);
 
 export function createWriter(firstHome: Home, shelf: Shelf, { folder, bytesMax, clock, log }: Options) {
   const listeners: (() => void)[] = [];

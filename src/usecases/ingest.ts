@@ -6,6 +6,7 @@ import { createSharedBound } from "../lib/shared-bound.ts";
 import type { Spool, SpoolRecord } from "../spool/spool.ts";
 import { type ParsedWebhook, parseWebhook } from "../webhook/parse-webhook.ts";
 import { verifySignature } from "../webhook/verify-signature.ts";
+import { createDoor } from "./door.ts";
 import type { Store } from "./store.ts";
 
 /** Events of one commit: more would hold its rows' locks long; a full delivery of Meta's has up to 1,000. */
@@ -43,7 +44,7 @@ export const spoolBoundMs = 900;
 export type IngestDependencies = {
   store: Pick<Store, "store">;
   spool: Pick<Spool, "append">;
-  /** Told of each post that was refused because too many waited. */
+  /** Told of each post that was refused here because too many waited; not of those that a listener of `onFull` refuses. */
   onShed: () => void;
   /** Told when no delivery can be taken any more, and when again: whoever listens can refuse them unread. */
   onFull: (full: boolean) => void;
@@ -90,7 +91,7 @@ export function createIngest(
   let floodedUntilMs = 0;
   let spoolAvoidedUntilMs = 0;
   const withinSpoolBound = createSharedBound(clock, spoolBoundMs);
-  let shut = false;
+  const door = createDoor(onFull, clock);
 
   /**
    * A flood: more comes than the database follows. Then everything goes to the spool, which costs this thread half of
@@ -98,7 +99,7 @@ export function createIngest(
    */
   const isFlooded = (): boolean => {
     const nowMs = clock.monotonicMs();
-    if (shut || held.committing >= postsCommittingMax) floodedUntilMs = nowMs + floodLastsMs;
+    if (door.isShut() || held.committing >= postsCommittingMax) floodedUntilMs = nowMs + floodLastsMs;
     return nowMs < floodedUntilMs && nowMs >= spoolAvoidedUntilMs;
   };
   const goesToSpool = (): boolean => spoolFirst || away || isFlooded();
@@ -108,11 +109,7 @@ export function createIngest(
     held.bytes + bytes > share * bytesWaitingMax ||
     (goesToSpool() ? held.spooling >= share * spoolingMax() : held.committing >= share * postsCommittingMax);
   /** After every change of what is held: while anything is, another change will follow. */
-  const watchDoor = (): void => {
-    if (shut === isFull(0, shut ? doorOpensBelow : 1)) return;
-    shut = !shut;
-    onFull(shut);
-  };
+  const watchDoor = (): void => door.set(isFull(0, door.isShut() ? doorOpensBelow : 1));
 
   /** Commits what waits, again and again until nothing does. Never rejects. */
   const commitAll = async () => {
@@ -232,7 +229,9 @@ export function createIngest(
     /** Posts in memory that are not yet safe. */
     depth: () => held.committing + held.spooling,
     /** Whether no delivery is taken just now. */
-    isShut: () => shut,
+    isShut: door.isShut,
+    /** For how long none was taken so far, in ms. */
+    shutMs: door.shutMs,
   };
 }
 

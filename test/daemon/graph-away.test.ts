@@ -28,7 +28,11 @@ describe("a Graph that fails of itself", () => {
   test("shows in the metrics, a host each", async () => {
     const metrics = createMetrics({ clock: systemClock });
     watchDaemon(metrics, {
-      ...{ ingest: { depth: () => 0, isShut: () => false }, dispatcher: { depth: () => 0 }, clock: systemClock },
+      ...{
+        ingest: { depth: () => 0, isShut: () => false, shutMs: () => 0 },
+        dispatcher: { depth: () => 0 },
+        clock: systemClock,
+      },
       ...{
         spool: { state: () => spoolState } as never,
         cache: { health: () => ({ working: true, failures: 0 }) } as never,

@@ -15,6 +15,7 @@ export const emptyDependencies: HttpDependencies = {
   answerHandshake: () => null,
   receive: async () => "kept",
   isFull: () => false,
+  onShed: () => {},
   listConversations: async () => [],
   getConversation: async () => null,
   listMessages: async () => [],

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { bytesArrivingMax } from "../../src/http/webhook-routes.ts";
 import { checkAnswer } from "./contract.ts";
 import { openTestServer } from "./test-server.ts";
 
@@ -89,6 +90,30 @@ describe("a delivery", () => {
     const answer = await server.app.fetch(request, () => null);
     checkAnswer("POST", path, { status: answer.status, headers: answer.headers, body: await answer.text() });
     expect([answer.status, received]).toEqual([408, 0]);
+  });
+
+  test("is a 503 that is counted where the bytes of others on their way in are as many as may be", async () => {
+    let shed = 0;
+    await using server = openTestServer({
+      onShed: () => {
+        shed += 1;
+      },
+    });
+    const senders: ReadableStreamDefaultController<Uint8Array>[] = [];
+    const begin = () => {
+      const body = new ReadableStream<Uint8Array>({ start: (sender) => void senders.push(sender) });
+      return server.app.fetch(new Request(`http://localhost${path}`, { method: "POST", body }), () => null);
+    };
+    // Whoever does not say how long it is may be as long as a body can be.
+    const fit = bytesArrivingMax / server.app.webhookBodyMax;
+    const taken = Array.from({ length: fit }, begin);
+    const refused = await begin();
+    expect([refused.status, refused.headers.get("retry-after"), shed]).toEqual([503, "5", 1]);
+    for (const sender of senders.slice(0, fit)) sender.close();
+    for (const answer of taken) expect((await answer).status).toBe(200);
+    const after = begin();
+    senders.at(-1)?.close();
+    expect([(await after).status, shed]).toEqual([200, 1]);
   });
 
   test("that meets a bug is a 503 too, so that Instagram sends it again, and is logged once without its text", async () => {

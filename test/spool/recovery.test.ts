@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { lockFile } from "../../src/lib/lock-file.ts";
 import { damagedBytesMax } from "../../src/spool/damage-desk.ts";
 import { segmentBytesMax } from "../../src/spool/segment.ts";
 import { encodeRecord, segmentHead } from "../../src/spool/segment-format.ts";
@@ -148,6 +149,26 @@ describe("a damaged file", () => {
       expect([segmentsIn(folder).length, damagedIn(folder).length]).toEqual([0, 1]);
     }));
 
+  test("that no move takes out of the way stands within the spool's bound, and the next start moves it", () =>
+    inFolder(async (folder) => {
+      const unreadable = Buffer.alloc(mebibyte, "no spool file ");
+      leaveBehind(folder, unreadable);
+      leaveBehind(folder, bytesOf(7), undefined, 2);
+      writeFileSync(join(folder, "damaged"), "in the way");
+      const fits = mebibyte + 10_000;
+      const spool = await openTestSpool(folder, fits);
+      expect(spool.state()).toMatchObject({ records: 1, bytes: mebibyte + bytesOf(7).length });
+      expect(await spool.append(recordOf(8, 20_000))).toBe("full");
+      expect(await spool.append(recordOf(9, 100))).toBe("kept");
+      expect(await drainNumbers(spool)).toEqual([7, 9]);
+      await spool.trim();
+      expect(spool.state().bytes).toBe(mebibyte);
+      await spool[Symbol.asyncDispose]();
+      rmSync(join(folder, "damaged"));
+      await using next = await openTestSpool(folder, fits);
+      expect([next.state().bytes, damagedIn(folder).length]).toEqual([0, 1]);
+    }));
+
   test("that was whole when it was taken over is read as far as it still goes", () =>
     inFolder(async (folder) => {
       const path = leaveBehind(folder, bytesOf(1, 2, 3));
@@ -272,6 +293,35 @@ describe("Spool.adopt()", () => {
         ).toEqual(["000000000002.spool", "2.spool"]);
         expect(readdirSync(folder)).toContain("README");
       });
+    }));
+
+  test("at the second look removes folders whose makers died before they had a name, and no others", () =>
+    inFolder(async (folder) => {
+      const unborn = (digit: string) => `.new-${digit.repeat(32)}`;
+      const files = { a: [], b: ["lock.db"], c: ["lock.db", "lock.db-journal"], d: ["lock.db"], e: ["notes"] };
+      for (const [digit, names] of Object.entries(files)) {
+        mkdirSync(join(folder, unborn(digit)));
+        for (const name of names) writeFileSync(join(folder, unborn(digit), name), "");
+      }
+      const living = lockFile(join(folder, unborn("d"), "lock.db"));
+      symlinkSync(join(folder, unborn("a")), join(folder, unborn("f")));
+      mkdirSync(join(folder, ".new-house"));
+      const others = [unborn("d"), unborn("e"), unborn("f"), ".new-house"];
+      const listUnborn = () =>
+        readdirSync(folder)
+          .filter((name) => name.startsWith(".new-"))
+          .sort();
+      await using spool = await openTestSpool(folder);
+      // One that is made just now has no lock yet: it takes a second look to tell it from one that is left.
+      expect(readdirSync(folder)).toContain(unborn("a"));
+      await spool.adopt();
+      expect(listUnborn()).toEqual(others);
+      living?.close();
+      await spool.adopt();
+      expect(listUnborn()).toEqual(others.slice(1));
+      expect(readdirSync(join(folder, unborn("e")))).toEqual(["notes"]);
+      expect(await spool.append(recordOf(1))).toBe("kept");
+      expect(await drainNumbers(spool)).toEqual([1]);
     }));
 
   test("finds nothing, says so, and goes on where the folder is gone", () =>

@@ -1,4 +1,5 @@
-/** New customers write while a backfill uses what there is of the allowance: a daemon, the command beside it, and the box that limits both. */
+/** New customers write while a backfill uses what there is of the allowance: daemons, the command beside them, and the box that limits all. */
+import { join } from "node:path";
 import postgres from "postgres";
 import { createSystemClock } from "../../src/lib/clock.ts";
 import { createLog } from "../../src/lib/log.ts";
@@ -32,10 +33,12 @@ export type LiveBesideBackfillOptions = {
   readonly newPeoplePerSecond: number;
   /** What Instagram allows. */
   readonly callsPerSecond: number;
+  /** Processes that take the messages by turns; 1. */
+  readonly daemons?: number;
 };
 
 export async function runLiveBesideBackfill(options: LiveBesideBackfillOptions): Promise<LiveBesideBackfill> {
-  const { backlog, newPeople, newPeoplePerSecond, callsPerSecond } = options;
+  const { backlog, newPeople, newPeoplePerSecond, callsPerSecond, daemons: count = 1 } = options;
   await using sandbox = await openSandbox({
     ...{ host: "127.0.0.1", port: 0, seed: 3, people: backlog + newPeople, troubleShare: 0, latencyMs },
     ...{ ratePerWindow: (callsPerSecond * windowMs) / 1000, windowMs, messagesPerSecond: 0, webhookUrl: null },
@@ -51,6 +54,7 @@ export async function runLiveBesideBackfill(options: LiveBesideBackfillOptions):
     REDIS_URL: redis.url,
     SOCIAL_SYNC_DATA_DIR: folder.path,
     META_APP_SECRET: secret,
+    SOCIAL_SYNC_ENCRYPTION_KEY: "07".repeat(32),
     GRAPH_INSTAGRAM_URL: sandbox.instagramUrl,
     GRAPH_FACEBOOK_URL: sandbox.facebookUrl,
     SOCIAL_SYNC_RATE_WINDOW_MS: String(windowMs),
@@ -60,7 +64,12 @@ export async function runLiveBesideBackfill(options: LiveBesideBackfillOptions):
   const add = ["accounts", "add", "--instagram-id", id, "--login", "facebook", ...page, "--token-file", "-"];
   const added = await runProgram(add, env, `${account.token}\n`);
   if (added.code !== 0) throw new Error(`Cannot add the account: ${added.err}`);
-  await using daemon = await startDaemon([], env);
+  await using daemons = new AsyncDisposableStack();
+  const urls: string[] = [];
+  for (let at = 0; at < count; at++) {
+    const dataFolder = join(folder.path, `daemon-${at}`);
+    urls.push(daemons.use(await startDaemon([], { ...env, SOCIAL_SYNC_DATA_DIR: dataFolder })).url);
+  }
   const sql = postgres(database.url, { max: 1, onnotice() {} });
   try {
     const people = account.people.map((person) => person.id);
@@ -85,7 +94,8 @@ export async function runLiveBesideBackfill(options: LiveBesideBackfillOptions):
       sentAtMs.set(person, performance.now());
       if (endedAtMs === Number.POSITIVE_INFINITY) beside += 1;
       const headers = { "X-Hub-Signature-256": sign(body), "Content-Type": "application/json" };
-      const { status } = await fetch(`${daemon.url}/webhooks/instagram`, { method: "POST", body, headers });
+      const url = urls[(waitsMs.length + sentAtMs.size) % count];
+      const { status } = await fetch(`${url}/webhooks/instagram`, { method: "POST", body, headers });
       if (status !== 200) throw new Error(`Cannot measure: the webhook answered ${status}`);
     };
     const look = async () => {

@@ -319,11 +319,16 @@ describe("createIngest()", async () => {
     expect([ingest.isFull(), ingest.isFlooded()]).toEqual([true, true]);
     expect(await send(body)).toBe("unavailable");
     expect(told).toEqual({ shed: 2, door: [true] });
+    time.passedMs += 700;
+    expect([ingest.isShut(), ingest.shutMs() >= 700]).toEqual([true, true]);
     expect(ingest.depth()).toBe(postsCommittingMax + postsInFloodMax);
     database.resolve();
     disk.resolve("kept");
     expect(new Set(await Promise.all(receipts))).toEqual(new Set(["kept"]));
     expect(told.door).toEqual([true, false]);
+    const shutMs = ingest.shutMs();
+    time.passedMs += 100; // no longer shut, still a flood
+    expect([ingest.isShut(), ingest.shutMs()]).toEqual([false, shutMs]);
     expect([ingest.isFull(), ingest.isFlooded(), ingest.depth()]).toEqual([false, true, 0]);
     time.passedMs += floodLastsMs;
     expect(ingest.isFlooded()).toBe(false);

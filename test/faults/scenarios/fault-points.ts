@@ -20,11 +20,16 @@ const lanes = 8;
 const deliveriesPerCycle = 30;
 const passingsMax = 6; // At which passing of the place it happens.
 const endMsMax = 30_000;
+/** Of /metrics, as a pattern. */
+const refusedFigure = 'social_sync_webhook_deliveries_total\\{receipt="unavailable"\\}';
 const people = 400;
 const graphMs = 150; // So that lookups are under way when it happens.
 
+/** `refuses`: it lives, and answers 503 where it happens. */
+type Wanted = "lives" | "dies" | "stalls" | "refuses";
+
 /** `#` stands for a passing by chance. What is spooled must be sent there first: a commit that throws does so. */
-const faults: readonly { readonly arm: string; readonly outcome: "lives" | "dies" | "stalls" }[] = [
+const faults: readonly { readonly arm: string; readonly outcome: Wanted }[] = [
   // The stalls first: then whoever is asked for twice was taken from somebody.
   { arm: "commit=stall@#", outcome: "stalls" },
   { arm: "commit=throw@2,drained=stall@1", outcome: "stalls" },
@@ -32,8 +37,8 @@ const faults: readonly { readonly arm: string; readonly outcome: "lives" | "dies
   { arm: "commit=kill@#", outcome: "dies" },
   { arm: "committed=throw@#", outcome: "lives" },
   { arm: "committed=kill@#", outcome: "dies" },
-  { arm: "commit=throw@#,spooled=throw@1", outcome: "lives" },
-  { arm: "commit=throw@#,spooled=throw@3", outcome: "lives" },
+  { arm: "commit=throw@#,spooled=throw@1", outcome: "refuses" },
+  { arm: "commit=throw@#,spooled=throw@3", outcome: "refuses" },
   { arm: "commit=throw@#,spooled=kill@3", outcome: "dies" },
   { arm: "commit=throw@#,drained=throw@1", outcome: "lives" },
   { arm: "commit=throw@#,drained=kill@1", outcome: "dies" },
@@ -71,6 +76,9 @@ export const faultPoints: Scenario = {
       const armed = await rig.addDaemon(`armed-${done}`, { SOCIAL_SYNC_DATA_DIR: data, [faultPointsVariable]: arm });
       const outcome = await runArmed(rig, armed, wanted);
       told.refused += outcome.refused;
+      if (wanted === "refuses" && outcome.refused === 0) broken.push(`${arm}: no delivery got 503`);
+      if (!outcome.died && outcome.counted !== outcome.refused)
+        broken.push(`${arm}: ${outcome.refused} deliveries got 503, the metrics count ${outcome.counted}`);
       if (wanted === "stalls") {
         told.stalls += outcome.stalls;
         if (outcome.stalls === 0) broken.push(`${arm}: the stall was not counted`);
@@ -116,12 +124,14 @@ type Outcome = {
   readonly stalls: number;
   /** Answers of 503. */
   readonly refused: number;
+  /** The same by the daemon's own count, where it lives to tell. */
+  readonly counted: number;
   /** Deliveries that were taken and not acknowledged. */
   readonly open: number;
 };
 
 /** One life of an armed daemon under load: until it dies, or everything is acknowledged and drained. */
-async function runArmed(rig: Rig, armed: DaemonProcess, wanted: "lives" | "dies" | "stalls"): Promise<Outcome> {
+async function runArmed(rig: Rig, armed: DaemonProcess, wanted: Wanted): Promise<Outcome> {
   let left = deliveriesPerCycle;
   let refused = 0;
   await armed.start();
@@ -146,16 +156,18 @@ async function runArmed(rig: Rig, armed: DaemonProcess, wanted: "lives" | "dies"
   // A stall is seen by the first tick after it.
   const isStalled = async () => (await countStalls(armed).catch(() => 0)) > 0;
   if (wanted === "stalls") await waitUntil(isStalled, endMsMax, "No stall", 100).catch(() => {});
+  if (wanted === "refuses") await waitUntil(() => refused > 0, endMsMax, "No refusal").catch(() => {});
   isReached = true;
   const isDone = () => !armed.isRunning() || (left <= 0 && load.open() === 0);
   await waitUntil(isDone, endMsMax, "The load has not ended").catch(() => {});
   const open = load.open();
   await load.stop();
-  if (!armed.isRunning()) return { died: true, stalls: 0, refused, open };
+  if (!armed.isRunning()) return { died: true, stalls: 0, refused, counted: 0, open };
   await rig.settle();
   const stalls = await countStalls(armed);
+  const counted = await readMetric(armed.url, refusedFigure);
   if (armed.isRunning()) await armed.stop();
-  return { died: false, stalls, refused, open };
+  return { died: false, stalls, refused, counted, open };
 }
 
 const countStalls = (armed: DaemonProcess) => readMetric(armed.url, "social_sync_event_loop_stalls_total");

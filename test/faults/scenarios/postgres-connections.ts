@@ -1,7 +1,7 @@
 /** Row 14: somebody else holds every connection that Postgres has (53300). */
 import postgres, { type Sql } from "postgres";
 import { waitUntil } from "../../support/bounded-wait.ts";
-import { openRig } from "../rig.ts";
+import { openRig, type Rig } from "../rig.ts";
 import type { Scenario } from "../scenario.ts";
 import { countInServerLog, finish, repeatOutage, startLoad } from "../under-load.ts";
 
@@ -26,6 +26,7 @@ export const postgresConnections: Scenario = {
     const load = startLoad(rig, { lanes: 8, perSecond: 150 });
     let hogs: Sql[] = [];
     let [before, refused] = [0, 0];
+    const unsaid: string[] = [];
     const release = async () => {
       const held = hogs;
       hogs = [];
@@ -53,6 +54,11 @@ export const postgresConnections: Scenario = {
         },
         brokenMs: () => takenMs,
         mendIt: async () => {
+          const health = await rig.readHealth();
+          const database = health?.checks.find(({ name }) => name === "database");
+          // It goes on taking messages, so it stays ready; but it says what is wrong.
+          if (health?.ready !== true || database?.state !== "degraded")
+            unsaid.push(`Without a connection the health check says ${JSON.stringify(database ?? null)}`);
           refused += countInServerLog(rig, refusal) - before;
           await release();
         },
@@ -61,13 +67,24 @@ export const postgresConnections: Scenario = {
       });
       return await finish(rig, load, {
         ...outages,
-        broken: [...outages.broken, ...(refused > 0 ? [] : ["The daemon was never refused a connection"])],
+        broken: [
+          ...outages.broken,
+          ...unsaid,
+          ...warningsOf(rig),
+          ...(refused > 0 ? [] : ["The daemon was never refused a connection"]),
+        ],
       });
     } finally {
       await release();
     }
   },
 };
+
+/** The alert in the log. */
+function warningsOf(rig: Rig): string[] {
+  const count = rig.daemon.output().split("Postgres does not take messages").length - 1;
+  return count > 0 ? [] : ["The log does not warn that Postgres takes no messages"];
+}
 
 /** What a superuser is told; others are refused a little earlier. */
 const refusal = "sorry, too many clients already";

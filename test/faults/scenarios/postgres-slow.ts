@@ -1,7 +1,7 @@
 /** Row 12: every answer of Postgres comes half a second late. */
 
 import { percentile } from "../percentile.ts";
-import { openRig } from "../rig.ts";
+import { openRig, type Rig } from "../rig.ts";
 import type { Scenario } from "../scenario.ts";
 import { finish, startLoad, waitForStored } from "../under-load.ts";
 
@@ -12,6 +12,8 @@ const slowMs = { short: 2_000, long: 60_000 };
 const storedMsMax = 10_000; // From a cut of all connections: each step of the handshake takes its half second.
 /** Of the deliveries of a second in peace, those that must be acknowledged in a second of slowness. */
 const shareMin = 0.8;
+/** Commits take some hundred times as long then. */
+const growthMin = 3;
 
 export const postgresSlow: Scenario = {
   name: "postgres-slow",
@@ -30,6 +32,7 @@ export const postgresSlow: Scenario = {
     const slow = { ms: performance.now(), atMs: Date.now(), lastsMs: long ? slowMs.long : slowMs.short };
     await Bun.sleep(slow.lastsMs);
     const times = rig.ledger.ackTimesWithin(slow.ms, performance.now());
+    const slowUntilMs = Date.now();
     // A pool that has to connect again pays half a second for each step of the handshake.
     rig.proxies.postgres.resetAll();
     const cutAtMs = Date.now();
@@ -40,6 +43,10 @@ export const postgresSlow: Scenario = {
     say(
       `stored again ${storedMs === null ? "not at all" : `after ${Math.round(storedMs)} ms`}, ${waiting} in the spool`,
     );
+    const [inPeace, whileSlow] = [
+      await eventsPerCommit(rig, 0, slow.atMs),
+      await eventsPerCommit(rig, slow.atMs + 2 * latencyMs, slowUntilMs),
+    ];
     await rig.proxies.postgres.setMode({ kind: "pass" });
     return await finish(rig, load, {
       cycles: 1,
@@ -48,11 +55,15 @@ export const postgresSlow: Scenario = {
         "time to a 200 while slow, median ms": Math.round(percentile(times, 0.5)),
         "first commit after the cut, still slow, ms": storedMs === null ? "none" : Math.round(storedMs),
         "in the spool at the end of it": waiting,
+        "events of a commit in peace and while slow": `${Math.round(inPeace)}, ${Math.round(whileSlow)}`,
       },
       broken: [
         ...(share >= shareMin
           ? []
           : [`Only ${Math.round(share * 100)} % of what was offered was acknowledged while Postgres was slow`]),
+        ...(whileSlow >= growthMin * inPeace
+          ? []
+          : [`Commits did not grow: ${inPeace} events each in peace, ${whileSlow} while Postgres was slow`]),
         ...(storedMs !== null
           ? []
           : ["A Postgres that answers after 500 ms was never written to again once its connections were cut"]),
@@ -60,3 +71,11 @@ export const postgresSlow: Scenario = {
     });
   },
 };
+
+/** The rows of one commit bear its time. */
+async function eventsPerCommit(rig: Rig, fromMs: number, toMs: number): Promise<number> {
+  const [row] = await rig.sql<{ size: number }[]>`
+    select coalesce(count(*)::float8 / nullif(count(distinct received_at), 0), 0) as size from events
+    where received_at between to_timestamp(${fromMs}::float8 / 1000) and to_timestamp(${toMs}::float8 / 1000)`;
+  return row?.size ?? 0;
+}
