@@ -11,8 +11,8 @@ const healthDeadlineMs = 1_000;
 
 /**
  * Whether the daemon can do its work. With the database away it still takes messages, as long as the spool does: it
- * stays ready then, or a load balancer would send Instagram to nobody. One that has not met its database since its
- * start, which is `away` for that reason, takes messages too, but does not yet know whether it can do its work.
+ * stays ready then, or a load balancer would send Instagram to nobody. So it is for one that has not met its database
+ * since its start, which is `away` for that reason.
  */
 export async function checkHealth(
   { database, cache, circuit, config, clock }: Pick<Runtime, "database" | "cache" | "circuit" | "config" | "clock">,
@@ -21,7 +21,7 @@ export async function checkHealth(
 ): Promise<{ ready: boolean; checks: readonly HealthCheck[] }> {
   const storage = away === null ? await checkDatabase(database) : describeAway(away);
   const spooled = checkSpool(spool, clock.nowMs());
-  const bridged = away === null && !storage.answers && spooled.state !== "failed";
+  const bridged = !storage.answers && spooled.state !== "failed";
   const { working, failures } = cache.health();
   const databaseState = storage.ok ? "ok" : bridged ? "degraded" : "failed";
   return {

@@ -3,10 +3,8 @@ import { type Clock, wait } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { isAway } from "../repository/storage-error.ts";
 
-/** From the first attempt to the second, as often as a running daemon asks; each that fails doubles it. */
+/** From an attempt that failed to the next: as often as a running daemon asks, since a full spool refuses so much longer than it must. */
 export const meetAgainMs = 100;
-/** As long at most: a full spool refuses so much longer than it must, and a set of daemons asks no server to death. */
-export const meetAgainMsMax = 500;
 
 type MeetOptions = {
   /** Whether a daemon may start without its database. */
@@ -39,8 +37,8 @@ export async function meetDatabase(prepare: () => Promise<void>, { mayBeAway, cl
     away: (): SyncError | null => away,
     /** Tries until the database is ready; false where `stop` fired first. Throws where it turns out to be unusable. */
     async wait(stop: AbortSignal): Promise<boolean> {
-      for (let delayMs = meetAgainMs; away !== null; delayMs = Math.min(meetAgainMsMax, delayMs * 2)) {
-        if (!(await wait(clock, delayMs, stop))) return false;
+      while (away !== null) {
+        if (!(await wait(clock, meetAgainMs, stop))) return false;
         away = await attempt();
       }
       return !stop.aborted;

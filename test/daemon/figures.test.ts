@@ -35,7 +35,7 @@ describe("the spool's figures", () => {
       const look = async () => {
         const runtime = { database: db.database, clock: systemClock, config: { verifyToken: "word" } };
         const parts = { ...runtime, circuit: wellCircuit, cache: wellCache };
-        const { ready, checks } = await checkHealth(parts as never, spool);
+        const { ready, checks } = await checkHealth(parts as never, spool, null);
         return { ready, check: checks.find(({ name }) => name === "spool"), figure: await readFigures(spool) };
       };
 
@@ -72,7 +72,11 @@ describe("the spool's figures", () => {
       [{ bytes: mebibyte }, "full"],
       [{ writable: false }, "cannot be written"],
     ] as const) {
-      const { checks } = await checkHealth(parts as never, { state: () => ({ ...state, cutBytes: 0, ...changed }) });
+      const { checks } = await checkHealth(
+        parts as never,
+        { state: () => ({ ...state, cutBytes: 0, ...changed }) },
+        null,
+      );
       expect(checks.find(({ name }) => name === "spool")).toMatchObject({
         state: "failed",
         detail: expect.stringContaining(word),
