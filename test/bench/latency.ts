@@ -4,6 +4,7 @@ import type { BenchPostgres } from "./bench-postgres.ts";
 import { openBenchSandbox } from "./bench-sandbox.ts";
 import type { LatencyEnded, LatencyLoadInput } from "./latency-load.ts";
 import { printTable } from "./print-table.ts";
+import { readStolenSeconds } from "./process-usage.ts";
 import { appSecret, openProduct, type Program } from "./product.ts";
 import { percentileOf } from "./statistics.ts";
 
@@ -17,7 +18,7 @@ type BenchOptions = { readonly runs: number; readonly seconds: number; readonly 
 
 export async function benchLatency(postgres: BenchPostgres, { runs, seconds, program }: BenchOptions): Promise<void> {
   for (const login of ["facebook", "instagram"] as const) {
-    const results: { ended: LatencyEnded; lateMs: readonly number[] }[] = [];
+    const results: { ended: LatencyEnded; lateMs: readonly number[]; stolenSeconds: number }[] = [];
     for (let run = 1; run <= runs; run += 1) {
       const people = warmUpPeople + Math.ceil(peoplePerSecond * seconds);
       await using sandbox = await openBenchSandbox({ seed, people, latencyMs });
@@ -38,10 +39,12 @@ export async function benchLatency(postgres: BenchPostgres, { runs, seconds, pro
         warmUpPeople,
       };
       await using load = startBenchChild("latency-load.ts", input);
+      const stolenBefore = readStolenSeconds();
       const ended = await load.next<LatencyEnded>("ended", (seconds + 60) * 1000);
-      results.push({ ended, lateMs: sandbox.latenessesMs });
+      const stolenSeconds = readStolenSeconds() - stolenBefore;
+      results.push({ ended, lateMs: sandbox.latenessesMs, stolenSeconds });
       process.stderr.write(
-        `latency run ${run}, ${login}: p50 ${ended.p50Ms.toFixed(1)} ms, p99 ${ended.p99Ms.toFixed(1)} ms\n`,
+        `latency run ${run}, ${login}: p50 ${ended.p50Ms.toFixed(1)} ms, p99 ${ended.p99Ms.toFixed(1)} ms, ${stolenSeconds.toFixed(1)} s stolen\n`,
       );
     }
     const late = (share: number) => results.map(({ lateMs }) => percentileOf(lateMs, share));
@@ -67,6 +70,12 @@ export async function benchLatency(postgres: BenchPostgres, { runs, seconds, pro
           name: "of it Postgres's notice to us, p50",
           unit: "ms",
           values: results.map(({ ended }) => ended.noticeP50Ms),
+        },
+        // Of a shared machine's two cores: a run with much of it says more of the neighbours than of us.
+        {
+          name: "taken by other machines meanwhile",
+          unit: "s",
+          values: results.map(({ stolenSeconds }) => stolenSeconds),
         },
       ],
     );
