@@ -10,14 +10,15 @@ import { tmpdir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { type CommandOptions, readTestCounts, runCommand } from "./gate-step.ts";
 
-const gateTimeoutMs = 20 * 60_000; // The promise to whoever waits for it.
+// It takes some 14 minutes on two cores, and is to stay under 20. The bound is against a hang: a shared machine can be half as fast.
+const gateTimeoutMs = 40 * 60_000;
 const installTimeoutMs = 5 * 60_000; // 150 MB of packages over a slow line.
 const typesTimeoutMs = 3 * 60_000; // About 3 s; a cold disk and a second gate beside it take longer.
 const lintTimeoutMs = 2 * 60_000; // About 1 s.
 const servicesTimeoutMs = 10 * 60_000; // About 2 s; minutes where Debian's packages must be fetched first.
 const buildTimeoutMs = 3 * 60_000; // About 2 s.
 const startTimeoutMs = 30_000; // The binary says its version: about 20 ms.
-const testsTimeoutMs = 1_120_000; // What the others, a minute at most, leave of the gate's own limit of 20.
+const testsTimeoutMs = 2_320_000; // What the others, a minute at most, leave of the gate's own limit.
 
 const root = resolve(import.meta.dir, "../..");
 const binary = join(root, "dist/social-sync");
