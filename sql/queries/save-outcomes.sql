@@ -15,7 +15,9 @@ with fence as (
   where id = $2::text and fencing_token = $3::bigint and state = 'running' for update
 ),
 outcome as (
-  select * from json_to_recordset($1::text::json) as o (id text, lease_token bigint, seen_inbound_at timestamptz,
+  select id, lease_token, seen_inbound_at, found, status, reason, attempts, username, name, picture_url, picture_expires_at,
+    retry_in_ms, evidence, least(fetched_at, now()) as fetched_at -- a clock that was ahead keeps nothing newer out later
+  from json_to_recordset($1::text::json) as o (id text, lease_token bigint, seen_inbound_at timestamptz,
     found boolean, status text, reason text, attempts integer, fetched_at timestamptz, username text, name text,
     picture_url text, picture_expires_at timestamptz, retry_in_ms float8, evidence text)
 ),

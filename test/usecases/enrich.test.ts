@@ -402,6 +402,19 @@ describe("enrich()", async () => {
     expect(stored.participant_username).toBe("user_111");
   });
 
+  test("an answer from a machine whose clock was ahead keeps a later one out no longer than until now", async () => {
+    await write([inbound("111", "m1", 1_762_000_000_000)]);
+    answer = (id) => ({
+      kind: "found",
+      profile: profileOf(id, { name: "Ahead", fetchedAtMs: Date.now() + 3_600_000 }),
+    });
+    await (await make()).enrich([idOf("111")], live);
+    expect(await row("111")).toMatchObject({ participant_name: "Ahead" });
+    answer = (id) => ({ kind: "found", profile: profileOf(id, { name: "Later" }) });
+    await (await make({ profileMaxAgeMs: 0 })).enrich([idOf("111")], { ...live, force: true });
+    expect(await row("111")).toMatchObject({ participant_name: "Later" });
+  });
+
   test("a refusal never takes away a name and a picture that are known", async () => {
     await write([inbound("111", "m1", 1_762_000_000_000)]);
     const { enrich, cache } = await make();
