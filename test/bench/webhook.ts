@@ -162,7 +162,7 @@ async function setReadOnly({ sql, url }: BenchDatabase, readOnly: boolean): Prom
 
 async function measureBare(postgres: BenchPostgres, variant: BareVariant, measuredMs: number): Promise<Measured> {
   await using database = await postgres.openDatabase();
-  const input: BareInput = { databaseUrl: database.url, secret: appSecret, variant };
+  const input: BareInput = { databaseUrl: database.url, secret: appSecret, variant, graph: null };
   await using server = startBenchChild("bare-webhook.ts", input);
   const { port } = await server.next<BareListening>("listening");
   const perSecondMax = variant === "nothing" ? ceilingRequestsPerSecondMax : requestsPerSecondMax;
