@@ -211,10 +211,12 @@ export function createDispatcher(
     wake,
     /**
      * Whether so many more people would be asked for at once. Only then may they be leased before they come here: a lease
-     * that waits for a window runs out.
+     * that waits for a window runs out. Nor while leases of a failed statement are given back: the next may fail too.
      */
     hasRoomFor: (people: number): boolean =>
-      waiting.size === 0 && inFlight.size + Math.ceil(people / windowMax) <= windowsInFlight && !stopTaking.aborted,
+      givingBack + waiting.size === 0 &&
+      inFlight.size + Math.ceil(people / windowMax) <= windowsInFlight &&
+      !stopTaking.aborted,
     /** Takes people who were leased on their way here. Returns at once. */
     takeUp(leased: Leased): void {
       for (const lookups of chunk(leased.lookups, windowMax))
