@@ -126,8 +126,8 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
 
   const uses = new Map<string, number>();
   /**
-   * Runs one statement of the lookups', which comes again and again: planned anew each time its use has grown tenfold, since planning costs more
-   * than running it. A plan from when the tables were nearly empty, which may scan them, so serves nine times as often
+   * Runs one statement of the lookups', which comes again and again: planned anew each time its use has grown tenfold,
+   * since planning costs more than running it. A plan from when the tables were nearly empty, which may scan them, so serves nine times as often
    * as the statement had been used by then at most, and is gone as soon as autovacuum has looked; and a connection
    * keeps a dozen plans a statement at most.
    */

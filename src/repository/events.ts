@@ -89,7 +89,7 @@ function readLeased(people: NonNullable<SavedRow["leased"]>, accounts: NonNullab
     return { conversationId, accountId, participantId, leaseToken, seenInboundAt, username, stored: null, attempts: 0 };
   });
   const readAccess = (id: AccountId): AccessReading => ({
-    reading: Promise.resolve(accounts.filter((row) => row?.id === id) as AccessRow[]),
+    reading: Promise.resolve(accounts.flatMap((row) => (row?.id === id ? [row] : []))),
   });
   return { lookups, readAccess };
 }

@@ -4,11 +4,10 @@
  * order of their conversations, marks each step as taken, asks Graph in batches of 50 and writes what came with one
  * statement a step. No cache, no budget, no classifying, no checks, no totals, no resuming.
  */
-import { createHmac } from "node:crypto";
 import postgres from "postgres";
 import { chunk } from "../../src/lib/chunk.ts";
+import { fetchBatch, graphVersion, proofOf } from "./bare-graph.ts";
 import { type BenchMessage, readInput, tellRunner } from "./bench-child.ts";
-import { appSecret } from "./product.ts";
 
 export type BareBackfillInput = {
   readonly databaseUrl: string;
@@ -20,8 +19,6 @@ export type BareBackfillInput = {
 };
 export type BareBackfillEnded = BenchMessage & { readonly kind: "ended"; readonly wallMs: number };
 
-const version = "v26.0";
-const fields = "name,username,profile_pic";
 const batchSize = 50;
 const pagesPerSave = 50;
 const stepSize = 1_250;
@@ -53,12 +50,11 @@ type ThreadPage = { readonly data: readonly Thread[]; readonly paging?: { readon
 const input = readInput<BareBackfillInput>();
 const sql = postgres(input.databaseUrl, { max: 4, onnotice() {}, connection: { synchronous_commit: "off" } });
 const write = (statement: string, rows: unknown) => sql.unsafe(statement, [input.accountId, JSON.stringify(rows)]);
-const proof = createHmac("sha256", appSecret).update(input.token).digest("hex");
+const proof = proofOf(input.token);
 const headers = { authorization: `Bearer ${input.token}` };
-const formHeaders = { ...headers, "content-type": "application/x-www-form-urlencoded" };
 
 async function readNames(): Promise<void> {
-  const first = `${input.graphUrl}/${version}/${input.pageId}/conversations?platform=instagram&fields=id,updated_time,participants&limit=50&appsecret_proof=${proof}`;
+  const first = `${input.graphUrl}/${graphVersion}/${input.pageId}/conversations?platform=instagram&fields=id,updated_time,participants&limit=50&appsecret_proof=${proof}`;
   let names: Named[] = [];
   let pages = 0;
   for (let url: string | undefined = first; url !== undefined; ) {
@@ -73,22 +69,6 @@ async function readNames(): Promise<void> {
     await write(nameStatement, names);
     names = [];
   }
-}
-
-async function fetchProfiles(ids: readonly string[]): Promise<unknown[]> {
-  const batch = ids.map((id) => ({ method: "GET", relative_url: `${version}/${id}?fields=${fields}` }));
-  const body = new URLSearchParams({
-    batch: JSON.stringify(batch),
-    include_headers: "false",
-    access_token: input.token,
-    appsecret_proof: proof,
-  });
-  const answer = await fetch(`${input.graphUrl}/${version}/`, {
-    method: "POST",
-    headers: formHeaders,
-    body: body.toString(),
-  });
-  return ((await answer.json()) as { body: string }[]).map((item) => JSON.parse(item.body));
 }
 
 async function readProfiles(): Promise<void> {
@@ -114,7 +94,8 @@ async function readProfiles(): Promise<void> {
       const ids = queue.splice(0, stepSize);
       if (ids.length === 0) return;
       await write(takeStatement, ids);
-      const profiles = await Promise.all(chunk(ids, batchSize).map(fetchProfiles));
+      const batches = chunk(ids, batchSize).map((some) => fetchBatch(input.graphUrl, input.token, some));
+      const profiles = await Promise.all(batches);
       await write(profileStatement, profiles.flat());
     }
   };

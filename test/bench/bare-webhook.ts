@@ -10,9 +10,10 @@
  * With `graph` whoever writes is asked for after the answer, one call a message, and named by one more statement: no lease,
  * no cache, no budget, no classifying, nothing that knows whether somebody asks already.
  */
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { timingSafeEqual } from "node:crypto";
 import postgres from "postgres";
 import { migrations } from "../../src/repository/migrate.ts";
+import { fetchBatch, profilePath } from "./bare-graph.ts";
 import { type BenchMessage, readInput, tellRunner } from "./bench-child.ts";
 
 export type BareVariant = "same" | "full" | "raw" | "nothing";
@@ -84,8 +85,6 @@ const sameStatement = `
 const nameStatement = `
   update conversations set participant_username = $3, participant_name = $4, participant_profile_pic = $5, fetched_at = now()
   where account_id = $1 and participant_platform_id = $2 and set_config('synchronous_commit', 'off', true) = 'off'`;
-const version = "v26.0";
-const fields = "name,username,profile_pic";
 
 type Profile = { readonly username: string; readonly name?: string; readonly profile_pic?: string };
 type Message = { account: string; mid: string; raw: string; person: string; sentAtMs: number; text: string };
@@ -137,22 +136,9 @@ async function commitAll() {
 }
 
 async function fetchProfile({ url, login, token }: BareGraph, person: string): Promise<Profile> {
-  const headers = { authorization: `Bearer ${token}` };
-  const path = `${version}/${person}?fields=${fields}`;
-  if (login === "instagram") return (await (await fetch(`${url}/${path}`, { headers })).json()) as Profile;
-  const body = new URLSearchParams({
-    batch: JSON.stringify([{ method: "GET", relative_url: path }]),
-    include_headers: "false",
-    access_token: token,
-    appsecret_proof: createHmac("sha256", secret).update(token).digest("hex"),
-  });
-  const answer = await fetch(`${url}/${version}/`, {
-    method: "POST",
-    headers: { ...headers, "content-type": "application/x-www-form-urlencoded" },
-    body: body.toString(),
-  });
-  const [item] = (await answer.json()) as { body: string }[];
-  return JSON.parse(item?.body ?? "null") as Profile;
+  if (login === "facebook") return (await fetchBatch(url, token, [person]))[0] as Profile;
+  const answer = await fetch(`${url}/${profilePath(person)}`, { headers: { authorization: `Bearer ${token}` } });
+  return (await answer.json()) as Profile;
 }
 
 async function name(by: BareGraph, { account, person }: Message): Promise<void> {
