@@ -70,6 +70,7 @@ export const graphAnswers: Scenario = {
   rows: [24, 26, 27, 28, 29, 31, 32, 33, 51],
   cycles: { short: 1, long: 10 },
   timeoutMs: 120_000,
+  waits: true,
   async run({ cycles, long, seed, signal }) {
     await using rig = await openRig({ seed, sandbox: { people: peopleOfCycle * cycles, latencyMs: 5 } });
     await rig.daemon.start();

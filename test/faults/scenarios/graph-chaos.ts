@@ -43,6 +43,7 @@ export const graphChaos: Scenario = {
   rows: [24, 25, 26, 27, 28, 29, 31, 32, 33, 51],
   cycles: { short: 1, long: 5 },
   timeoutMs: 150_000,
+  waits: true,
   async run({ cycles, long, seed, signal, say }) {
     const chance = createChance(hash(seed, 24));
     const form = long ? "long" : "short";

@@ -30,6 +30,7 @@ export const graphLimits: Scenario = {
   rows: [24, 25, 30],
   cycles: { short: 1, long: 10 },
   timeoutMs: 180_000,
+  waits: true,
   async run({ cycles, long, seed, signal }) {
     await using rig = await openRig({
       seed,

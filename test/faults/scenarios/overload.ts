@@ -17,7 +17,7 @@ import type { LoadInput, LoadPhase, LoadReport } from "./overload-load.ts";
 const accountId = "17848000000000001";
 const people = 1_000;
 const peakMs = { short: 2_000, long: 10_000 };
-const overloadMs = { short: 5_000, long: 60_000 };
+const overloadMs = { short: 3_000, long: 60_000 };
 const peakLanes = 512; // Enough that a commit under way never leaves the next one empty.
 /** More than the posts that may wait (4,096): only then can the daemon be made to shed. */
 const overloadLanes = 7_000;

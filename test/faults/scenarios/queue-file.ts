@@ -57,6 +57,7 @@ export const queueFile: Scenario = {
   rows: [50],
   cycles: { short: kinds.length, long: 50 },
   timeoutMs: 120_000,
+  waits: true,
   async run({ cycles, long, seed, signal, say }) {
     const chance = createChance(hash(seed, 50));
     await using rig = await openRig({

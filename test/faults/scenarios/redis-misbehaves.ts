@@ -98,6 +98,7 @@ export const redisMisbehaves: Scenario = {
   rows: [22, 23],
   cycles: { short: 1, long: 10 },
   timeoutMs: 90_000,
+  waits: true,
   async run(context) {
     const { batchMax, people } = redisLoad;
     await using rig = await openRig({

@@ -33,6 +33,7 @@ export const redisOutages: Scenario = {
   rows: [19, 20, 21],
   cycles: { short: 1, long: 10 },
   timeoutMs: 90_000,
+  waits: true,
   async run(context) {
     const { batchMax, people } = redisLoad;
     await using rig = await openRig({ seed: context.seed, batchMax, redis: true, sandbox: { people }, proxy: true });

@@ -31,6 +31,7 @@ export const sigstop: Scenario = {
   rows: [4, 7],
   cycles: { short: 1, long: 10 },
   timeoutMs: 60_000,
+  waits: true,
   async run({ cycles, long, seed, signal, say }) {
     const broken: string[] = [];
     const totals = { acknowledged: 0, lost: 0, doubled: 0, refused: 0, takeOverMs: 0 };
