@@ -1,6 +1,6 @@
 /**
  * Several daemons on one Postgres and Redis: one dies by SIGKILL under load, within lookups and
- * with acknowledged messages in the spool they share. The other finishes its work within a minute.
+ * with acknowledged messages in the spool they share. The other finishes its work within a minute. Schedules run once in the set.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -10,6 +10,7 @@ import { countMissing } from "../check-tables.ts";
 import { countLeased, countPending, endLeases } from "../lookups-under-way.ts";
 import { openRig } from "../rig.ts";
 import type { Scenario } from "../scenario.ts";
+import { readTurns, recordTurns } from "../schedule-turns.ts";
 import { createSender } from "../sender.ts";
 
 const people = 2_000;
@@ -28,6 +29,7 @@ export const twoDaemons: Scenario = {
   rows: [1],
   cycles: { short: 1, long: 20 },
   timeoutMs: 150_000,
+  waits: true,
   async run({ cycles, long, seed, signal, say }) {
     const chance = createChance(hash(seed, 25));
     await using rig = await openRig({ seed, redis: true, sandbox: { people, latencyMs: graphMs }, batchMax: 40 });
@@ -36,6 +38,7 @@ export const twoDaemons: Scenario = {
     const shared = { SOCIAL_SYNC_SPOOL_DIR: spool };
     const pair = [await rig.addDaemon("first", shared), await rig.addDaemon("second", shared)] as const;
     await pair[0].start();
+    await recordTurns(rig);
     await pair[1].start();
     const sender = createSender({
       ports: pair.map(({ port }) => port),
@@ -84,8 +87,14 @@ export const twoDaemons: Scenario = {
       await dying.start();
       say(`cycle ${done + 1}: finished ${Math.round(seen.slowestMs)} ms after the death at worst`);
     }
+    const { turns, owners, tooSoon } = await readTurns(rig);
+    if (turns === 0) broken.push("No sweep was seen: nothing was tried");
+    if (tooSoon > 0) broken.push(`${tooSoon} of ${turns} sweeps came before their time: they ran twice in the set`);
+    if (long && owners < 2) broken.push("One daemon alone did all sweeps: nothing was tried");
     const check = await rig.check();
     const notes = {
+      "sweeps in the set": turns,
+      "sweeps before their time": tooSoon,
       "lookups under way at the deaths": seen.lookups,
       "acknowledged messages that only the spool held": seen.spooled,
       "slowest take-over, ms": Math.round(seen.slowestMs),
