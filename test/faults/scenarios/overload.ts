@@ -22,8 +22,11 @@ const peakLanes = 512; // Enough that a commit under way never leaves the next o
 /** More than the posts that may wait (4,096): only then can the daemon be made to shed. */
 const overloadLanes = 7_000;
 const overloadTimes = 3;
+/** How long a bare server is measured at the same rate, in the long form. */
+const bareMs = 10_000;
 const ackShareMin = 0.9;
 const shedMsMax = 20;
+const bareStartMsMax = 10_000;
 const memoryBytesMax = 256_000_000;
 const normalWithinMs = 2_000;
 /** Beside "normal": an ack may take twice its time before, and this much for the noise of the machine. */
@@ -40,7 +43,7 @@ export const overload: Scenario = {
     await rig.daemon.start();
     const { pid, url } = rig.daemon;
     raiseFileLimit(pid, overloadLanes + 1_000);
-    await using load = startLoad(rig);
+    await using load = startLoad(rig, rig.daemon.port);
     raiseFileLimit(load.pid, overloadLanes + 1_000);
     const broken: string[] = [];
     const form = long ? "long" : "short";
@@ -81,6 +84,7 @@ export const overload: Scenario = {
         broken.push(`Normal again only after ${Math.round(normalMs)} ms`);
     }
     await rig.settle();
+    const bareShedMs = long ? await timeBareRefusals(rig, perSecond) : null;
     const { acknowledged, lost, doubled } = await compare(rig, load.reports);
     if (lost > 0) broken.push(`${lost} acknowledged messages are not stored`);
     if (doubled > 0) broken.push(`unread_count counts ${doubled} messages too many`);
@@ -97,6 +101,7 @@ export const overload: Scenario = {
         "answered 503": shed,
         "503 p50, ms": round(over.shedP50Ms),
         "503 p99, ms": round(over.shedP99Ms),
+        ...(bareShedMs === null ? {} : { "503 p99 of a server that only refuses, ms": round(bareShedMs) }),
         "ack p50, ms": round(over.ackP50Ms),
         "ack p99, ms": round(over.ackP99Ms),
         connections: over.connections,
@@ -118,9 +123,9 @@ export const overload: Scenario = {
 const round = (ms: number) => Math.round(ms * 10) / 10;
 
 /** Starts the load's process. Its reports are kept in order, since they number the deliveries. */
-function startLoad(rig: Rig) {
+function startLoad(rig: Rig, port: number) {
   const input: LoadInput = {
-    port: rig.daemon.port,
+    port,
     secret: rig.appSecret,
     accountId,
     people: Array.from({ length: people }, (_, at) => `670000000000${String(at).padStart(4, "0")}`),
@@ -151,6 +156,26 @@ function startLoad(rig: Rig) {
       await child.exited;
     },
   };
+}
+
+/** The same load on a server that does nothing else: its p99 in ms. */
+async function timeBareRefusals(rig: Rig, perSecond: number): Promise<number> {
+  const bare = Bun.spawn([process.execPath, join(import.meta.dir, "overload-bare.ts")], {
+    cwd: rig.folder,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  try {
+    raiseFileLimit(bare.pid, overloadLanes + 1_000);
+    const told = await withDeadline(readLines(bare.stdout).next(), bareStartMsMax, "Cannot measure: no bare server");
+    await using load = startLoad(rig, Number(told.value));
+    raiseFileLimit(load.pid, overloadLanes + 1_000);
+    return (await load.run({ phase: "open", lanes: overloadLanes, perSecond, ms: bareMs })).shedP99Ms;
+  } finally {
+    bare.kill("SIGKILL");
+    await bare.exited;
+  }
 }
 
 async function* readLines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {

@@ -14,6 +14,8 @@ const forms = {
 const batchMax = 10;
 const lanes = 16;
 const liveMs = 2_000; // Live posts beside the drain, at least.
+/** Live posts beside the drain, 99 of 100: those who wrote before wait for the rows of two of its commits at most. */
+const liveP99MsMax = 500;
 const drainedMsMax = { short: 20_000, long: 180_000 } as const;
 /** Order is told by the commits' times; what was acknowledged this close together may have shared a flush. */
 const sameMomentMs = 250;
@@ -113,6 +115,9 @@ export const postgresAwayLong: Scenario = {
         ...(full.now - peace.now <= grownMegabytesMax ? [] : [`Memory grew from ${peace.now} to ${full.now} MB`]),
         ...judgeTimes("The first 200 of a daemon that started with Postgres away", [startedMs], startedMsMax),
         ...judgeTimes("The first 200 after Postgres accepts", [firstMs], acknowledgedMsMax),
+        ...(!long || percentile(liveTimes, 0.99) <= liveP99MsMax
+          ? []
+          : [`The drain held up live posts: 99 of 100 took ${Math.round(percentile(liveTimes, 0.99))} ms`]),
         ...(outOfOrder === 0 ? [] : [`${outOfOrder} deliveries were drained before older ones`]),
       ],
     });

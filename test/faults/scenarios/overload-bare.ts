@@ -1,0 +1,10 @@
+/**
+ * A server that can do nothing but refuse: what a 503 takes on this machine, in this hour, under this load, beside the
+ * product's figure. A process of its own, as the product is; it prints its port.
+ */
+const server = Bun.serve({
+  port: 0,
+  hostname: "127.0.0.1",
+  routes: { "/webhooks/instagram": new Response("later", { status: 503, headers: { "Retry-After": "1" } }) },
+});
+process.stdout.write(`${server.port}\n`);
