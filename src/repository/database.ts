@@ -92,7 +92,7 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
           return await pending;
         }
         if (made.hasAnswered || clock.monotonicMs() - made.atMs >= connectMs) recycle(used);
-        throw new SyncError("storage_unavailable", `Cannot ${action}: the database did not answer in time`);
+        throw tooLate(action);
       } catch (error) {
         if (isRetryable(error) && attempt <= conflictRetriesMax) continue;
         if (isStalePlan(error) && attempt === 1) {
@@ -143,13 +143,24 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
     return run(planned, parameters, action, { use: "lookups", prepare: true, deadlineMs });
   };
 
-  /** Runs `steps` in one transaction on one connection: for migrations alone, since a lost connection may not undo it. */
-  const inTransaction = async (steps: (runStep: (text: string) => Promise<Row[]>) => Promise<void>, action: string) => {
+  /**
+   * Runs `steps` in one transaction on one connection, all of it within `boundMs`: for migrations alone, since a lost
+   * connection may not undo it. The server's own limits end a statement that is slow, but not one on a frozen server.
+   */
+  const inTransaction = async (
+    steps: (runStep: (text: string) => Promise<Row[]>) => Promise<void>,
+    action: string,
+    boundMs: number,
+  ) => {
+    const used = connections;
     try {
-      await connections.others.begin((transaction) => steps(async (text) => await transaction.unsafe(text).simple()));
+      const all = used.others.begin((transaction) => steps(async (text) => await transaction.unsafe(text).simple()));
+      if (await endsWithin(clock, all, boundMs)) return;
     } catch (error) {
       throw readStorageError(error, action);
     }
+    recycle(used);
+    throw tooLate(action);
   };
 
   return {
@@ -168,6 +179,9 @@ export async function openDatabase({ url, dataFolder, clock, log }: DatabaseOpti
     },
   };
 }
+
+const tooLate = (action: string): SyncError =>
+  new SyncError("storage_unavailable", `Cannot ${action}: the database did not answer in time`);
 
 /** Ends them after `timeout` seconds at the latest; the embedded one's are one and the same. */
 const end = (connections: Connections, timeout: number): Promise<unknown> =>

@@ -26,8 +26,10 @@ export const schemaVersion = migrations.length;
 
 /** Any two starting processes take the same lock; the number is ours and means nothing. */
 const migrationLock = 7_172_026;
-/** Migrations may take long on a filled table; nobody waits for an answer meanwhile. */
-const migrationDeadlineMs = 600_000;
+/** One statement of a migration may take long on a filled table; nobody waits for an answer meanwhile. */
+const migrationStatementMs = 600_000;
+/** All of them together, with the wait for another process that is at it: beyond that the server is frozen. */
+const migrationMs = 1_800_000;
 
 /**
  * Brings the schema up to this program's version under a lock, so that any number of processes may start at once.
@@ -38,20 +40,24 @@ export async function migrate(database: Database): Promise<number> {
   assertNotNewer(found);
   if (found === schemaVersion) return 0;
   let applied = 0;
-  await database.inTransaction(async (run) => {
-    await run(`set local statement_timeout = ${migrationDeadlineMs}`);
-    await run(`select pg_advisory_xact_lock(${migrationLock})`);
-    await run(`create table if not exists schema_migrations (version integer primary key, name text not null,
+  await database.inTransaction(
+    async (run) => {
+      await run(`set local statement_timeout = ${migrationStatementMs}`);
+      await run(`select pg_advisory_xact_lock(${migrationLock})`);
+      await run(`create table if not exists schema_migrations (version integer primary key, name text not null,
       applied_at timestamptz not null default now())`);
-    const [row] = await run("select coalesce(max(version), 0)::int as version from schema_migrations");
-    const before = Number(row?.version ?? 0);
-    assertNotNewer(before);
-    for (const { version, name, text } of migrations.filter((step) => step.version > before)) {
-      await run(text);
-      await run(`insert into schema_migrations (version, name) values (${version}, '${name}')`);
-      applied += 1;
-    }
-  }, "bring the schema up to date");
+      const [row] = await run("select coalesce(max(version), 0)::int as version from schema_migrations");
+      const before = Number(row?.version ?? 0);
+      assertNotNewer(before);
+      for (const { version, name, text } of migrations.filter((step) => step.version > before)) {
+        await run(text);
+        await run(`insert into schema_migrations (version, name) values (${version}, '${name}')`);
+        applied += 1;
+      }
+    },
+    "bring the schema up to date",
+    migrationMs,
+  );
   return applied;
 }
 

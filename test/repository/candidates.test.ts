@@ -50,16 +50,20 @@ describe("createCandidatesRepository() on large accounts", async () => {
   const explain = async (id: string, before: ConversationCursor | null): Promise<PlanNode[]> => {
     const place = before === null ? "null, null" : `${before.lastMessageAtMs}, '${before.id}'`;
     let plan: PlanNode | undefined;
-    await db.database.inTransaction(async (run) => {
-      await run("set local plan_cache_mode = force_custom_plan");
-      await run(`prepare page as ${text}`);
-      const [row] = await run(
-        `explain (analyze, format json) execute page('${id}', ${place}, ${pageSize}, ${runNumber}, null)`,
-      );
-      await run("deallocate page");
-      const [told] = (row?.["QUERY PLAN"] ?? []) as { readonly Plan: PlanNode }[];
-      plan = told?.Plan;
-    }, "explain");
+    await db.database.inTransaction(
+      async (run) => {
+        await run("set local plan_cache_mode = force_custom_plan");
+        await run(`prepare page as ${text}`);
+        const [row] = await run(
+          `explain (analyze, format json) execute page('${id}', ${place}, ${pageSize}, ${runNumber}, null)`,
+        );
+        await run("deallocate page");
+        const [told] = (row?.["QUERY PLAN"] ?? []) as { readonly Plan: PlanNode }[];
+        plan = told?.Plan;
+      },
+      "explain",
+      60_000,
+    );
     const flatten = (node: PlanNode): PlanNode[] => [node, ...(node.Plans ?? []).flatMap(flatten)];
     return plan === undefined ? [] : flatten(plan);
   };

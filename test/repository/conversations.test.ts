@@ -89,13 +89,17 @@ describe("createConversationsRepository() on a filled table", async () => {
     const text = await Bun.file(`${import.meta.dir}/../../sql/queries/${name}`).text();
     // Plans as the server makes them for a prepared statement: parameters unknown, then the generic plan.
     const statement = `plan_${name.replaceAll(/\W/g, "_")}`;
-    await db.database.inTransaction(async (run) => {
-      await run("set local plan_cache_mode = force_generic_plan");
-      await run(`prepare ${statement} as ${text}`);
-      const plan = JSON.stringify(await run(`explain execute ${statement}(${values.join(", ")})`));
-      expect(plan).not.toContain("Seq Scan on conversations");
-      expect(plan).toContain("Index");
-    }, "explain");
+    await db.database.inTransaction(
+      async (run) => {
+        await run("set local plan_cache_mode = force_generic_plan");
+        await run(`prepare ${statement} as ${text}`);
+        const plan = JSON.stringify(await run(`explain execute ${statement}(${values.join(", ")})`));
+        expect(plan).not.toContain("Seq Scan on conversations");
+        expect(plan).toContain("Index");
+      },
+      "explain",
+      60_000,
+    );
   });
 });
 

@@ -154,6 +154,33 @@ describe("openDatabase()", () => {
     for (let n = 0; n < connectionsMax.others; n++) expect(await look(2_500)).toEqual([{ one: 1 }]);
   }, 30_000);
 
+  test("a migration whose server falls silent ends in its bound, and the connections after it work", async () => {
+    await using home = await openTestDatabase();
+    await using proxy = await openFaultProxy(Number(new URL(home.url).port));
+    const url = new URL(home.url);
+    url.port = String(proxy.port);
+    await using database = await open(url.href);
+    const steps: string[] = [];
+    const migration = database.inTransaction(
+      async (run) => {
+        await run("create table half_made (id int)");
+        steps.push("first");
+        await proxy.setMode({ kind: "black_hole" }, "existing");
+        await run("select 1");
+        steps.push("second");
+      },
+      "bring the schema up to date",
+      1_000,
+    );
+    const error = await codeOf(migration);
+    expect(error.message).toBe("Cannot bring the schema up to date: the database did not answer in time");
+    expect(steps).toEqual(["first"]);
+    await proxy.setMode({ kind: "pass" });
+    proxy.resetAll();
+    const [row] = await database.query("select to_regclass('half_made') is null as gone", [], "look");
+    expect(row).toEqual({ gone: true });
+  }, 30_000);
+
   test("after a restart of the server the next statements work again", async () => {
     await using server = await openPostgres();
     await using database = await open(server.url);

@@ -30,15 +30,19 @@ describe.each([0, 300, 5_000, 50_000])("statements by people, on tables of %i pe
     const text = readFileSync(join(folder, name), "utf8");
     const statement = `plan_${name.replaceAll(/\W/g, "_")}`;
     const unknown = Array.from({ length: parameters }, () => "null");
-    await db.database.inTransaction(async (run) => {
-      await run("set local plan_cache_mode = force_generic_plan");
-      await run(`prepare ${statement} as ${text}`);
-      const plan = JSON.stringify(await run(`explain execute ${statement}(${unknown.join(", ")})`));
-      expect(plan).not.toContain("Seq Scan on conversations");
-      // Of an empty table the planner takes any index that begins with the account to be as good: until it holds some
-      // hundred people, then the next plan is made (queryForLookups).
-      if (people > 0) expect(plan).toContain("Index Scan using conversations_pkey");
-      expect(plan).toContain("Index Scan using conversations_");
-    }, "explain");
+    await db.database.inTransaction(
+      async (run) => {
+        await run("set local plan_cache_mode = force_generic_plan");
+        await run(`prepare ${statement} as ${text}`);
+        const plan = JSON.stringify(await run(`explain execute ${statement}(${unknown.join(", ")})`));
+        expect(plan).not.toContain("Seq Scan on conversations");
+        // Of an empty table the planner takes any index that begins with the account to be as good: until it holds some
+        // hundred people, then the next plan is made (queryForLookups).
+        if (people > 0) expect(plan).toContain("Index Scan using conversations_pkey");
+        expect(plan).toContain("Index Scan using conversations_");
+      },
+      "explain",
+      60_000,
+    );
   });
 });
