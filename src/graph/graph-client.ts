@@ -175,13 +175,14 @@ export function createGraphClient(options: GraphClientOptions) {
 
   /**
    * Looks `ids` up with the account's token: one batch POST for up to 50 (Facebook Login) or single GETs (Instagram Login).
-   * The times run for each request. Once an answer says that the account or the app is refused, the rest is not sent and gets that
+   * Those in `alone` share their request with nobody, so that another's trouble is not taken for theirs. The times run for each request. Once an answer says that the account or the app is refused, the rest is not sent and gets that
    * same answer. Throws SyncError `interrupted` where `signal` fires.
    */
   async function fetchProfiles(
     access: AccountAccess,
     ids: readonly ParticipantId[],
     signal: AbortSignal,
+    alone: ReadonlySet<ParticipantId> = new Set(),
   ): Promise<ProfileAnswers> {
     const pictureOrigin = readLoopbackOrigin(targets[access.login].baseUrl);
     const context = { fetchedAtMs: clock.nowMs(), pictureOrigin };
@@ -190,7 +191,9 @@ export function createGraphClient(options: GraphClientOptions) {
     const sent = asked.filter((id) => !isPathTrick(id));
 
     if (access.login === "facebook") {
-      await Promise.all(chunk(sent, batchSizeMax).map((some) => fetchBatch(access, some, round)));
+      const together = sent.filter((id) => !alone.has(id));
+      const batches = [...chunk(together, batchSizeMax), ...sent.filter((id) => alone.has(id)).map((id) => [id])];
+      await Promise.all(batches.map((some) => fetchBatch(access, some, round)));
     } else {
       await Promise.all(sent.map((id) => limits[access.login].singles(signal, () => fetchSingle(access, id, round))));
     }

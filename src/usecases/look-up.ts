@@ -11,6 +11,7 @@ import {
   throttledOutcome,
   withUsername,
 } from "../domain/lookup-outcome.ts";
+import { attemptsMax } from "../domain/lookup-rules.ts";
 import {
   type BlockedReason,
   batchSizeMax,
@@ -115,6 +116,8 @@ export async function lookUp(
       entry.access,
       sent.map((lookup) => lookup.participantId),
       signal,
+      // Whatever breaks a whole batch is perhaps one person's: nobody is given up for it. The same calls, in requests of their own.
+      new Set(sent.filter(isLastAttempt).map((lookup) => lookup.participantId)),
     )
     .catch(async (error: unknown) => {
       await lookups.releaseLookups(sent); // told to stop, or a bug: either way nobody should wait for our leases
@@ -152,6 +155,8 @@ const block = (lookup: Lookup, reason: BlockedReason): Decided => ({
   lookup,
   outcome: blockedOutcome(reason, lookup.attempts, null),
 });
+
+const isLastAttempt = ({ attempts }: Lookup): boolean => attempts >= attemptsMax - 1;
 
 const notAnswered: LookupAnswer = { kind: "failed", reason: "not_answered", evidence: noEvidence };
 

@@ -23,6 +23,7 @@ import {
 } from "../../src/usecases/enrich.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
 import { createFakeClock } from "../budget/fake-clock.ts";
+import { createTestClient, foundItem, openGraphServer, readBatchIds } from "../graph/graph-server.ts";
 import { createRecordingLog, openTestRepositories, systemClock } from "../support/test-repositories.ts";
 import { account, delivery, echo, inbound, secondAccount } from "../support/webhook-bodies.ts";
 
@@ -86,12 +87,12 @@ describe("enrich()", async () => {
   };
   const write = (items: Record<string, unknown>[], of = account) =>
     db.events.saveEvents(parseWebhook(delivery(items, of), Date.now()).events, 5_000);
-  const addAccount = (id: string, token = "IGAAtoken") =>
+  const addAccount = (id: string, token = "IGAAtoken", over: Partial<AccountAccess> = {}) =>
     db.accounts.saveAccount({
       id: parseAccountId(id) as AccountId,
       ownId: `shop-${id.slice(-1)}`,
-      login: "instagram",
-      pageId: null,
+      login: over.login ?? "instagram",
+      pageId: over.pageId ?? null,
       appScopedId: null,
       username: null,
       token,
@@ -260,6 +261,25 @@ describe("enrich()", async () => {
     }
     expect(await row("111")).toMatchObject({ profile_status: "failed", reason_code: "server_error", attempts: 3 });
     expect(messages()).toContain("Failed to fetch profile for participant 111: server_error");
+  });
+
+  test("who breaks every batch they are in costs nobody else their name: the last attempt is made alone", async () => {
+    const people = ["666", ...Array.from({ length: 9 }, (_, n) => String(700 + n))];
+    await using server = openGraphServer(({ body }) => {
+      const ids = readBatchIds(body);
+      return ids.includes("666") ? new Response("<html>", { status: 500 }) : Response.json(ids.map(foundItem));
+    });
+    await addAccount(account, "EAAtoken", { login: "facebook", pageId: "645699000000000" });
+    await write(["1", ...people].map((person) => inbound(person, `m${person}`, 1_762_000_000_000)));
+    const { enrich } = await make({ graph: createTestClient(server.url) });
+    await enrich([idOf("1")], live); // The first answer tells how much room there is.
+    const ids = people.map((person) => idOf(person));
+    for (let attempt = 1; attempt <= attemptsMax; attempt++) await enrich(ids, { ...live, force: true });
+    const named = (await db.rows("conversations", "id")).filter((one) => one.participant_username !== null);
+    expect(named).toHaveLength(people.length); // All but that one, and the first.
+    expect(await row("666")).toMatchObject({ profile_status: "failed", attempts: attemptsMax });
+    // The same number of calls as Instagram counts them, in more requests the third time.
+    expect(server.seen.map(({ body }) => readBatchIds(body).length)).toEqual([1, 10, 10, ...Array(10).fill(1)]);
   });
 
   test("a field that Instagram does not know is our bug: told loudly, and never asked for again by itself", async () => {
