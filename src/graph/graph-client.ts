@@ -174,9 +174,9 @@ export function createGraphClient(options: GraphClientOptions) {
   }
 
   /**
-   * Looks `ids` up with the account's token: one batch POST for up to 50 (Facebook Login) or single GETs (Instagram Login).
-   * Those in `alone` share their request with nobody, so that another's trouble is not taken for theirs. The times run for each request. Once an answer says that the account or the app is refused, the rest is not sent and gets that
-   * same answer. Throws SyncError `interrupted` where `signal` fires.
+   * Looks `ids` up with the account's token: one batch POST for up to 50 (Facebook Login), where those in `alone` share theirs
+   * with nobody, or single GETs (Instagram Login). The times run for each request. Once an answer refuses the account or the
+   * app, the rest is not sent and gets that same answer. Throws SyncError `interrupted` where `signal` fires.
    */
   async function fetchProfiles(
     access: AccountAccess,

@@ -116,7 +116,7 @@ export async function lookUp(
       entry.access,
       sent.map((lookup) => lookup.participantId),
       signal,
-      // Whatever breaks a whole batch is perhaps one person's: nobody is given up for it. The same calls, in requests of their own.
+      // What breaks a whole batch is perhaps one person's trouble: nobody else is given up for it.
       new Set(sent.filter(isLastAttempt).map((lookup) => lookup.participantId)),
     )
     .catch(async (error: unknown) => {
