@@ -2,8 +2,11 @@ import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import type { InboundEvent } from "../../src/domain/event.ts";
 import { type AccountId, type ConversationId, parseAccountId } from "../../src/domain/ids.ts";
 import { throttledOutcome } from "../../src/domain/lookup-outcome.ts";
+import { profileMaxAgeMsDefault } from "../../src/domain/profile.ts";
+import { openDatabase } from "../../src/repository/database.ts";
+import { createEventsRepository } from "../../src/repository/events.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
-import { openTestRepositories, testOwner } from "../support/test-repositories.ts";
+import { openTestRepositories, silentLog, systemClock, testOwner } from "../support/test-repositories.ts";
 import { account, bytesOf, delivery, echo, inbound, itemOf } from "../support/webhook-bodies.ts";
 
 const nowMs = 1_763_000_000_000;
@@ -355,14 +358,25 @@ for (const kind of ["postgres", "embedded"] as const) {
 
 describe("saveEvents() on postgres, from many sides at once", async () => {
   const db = await openTestRepositories();
-  afterAll(() => db[Symbol.asyncDispose]());
+  // As many processes: one sends two statements at once at most.
+  const databases = await Promise.all(
+    Array.from({ length: 8 }, () =>
+      openDatabase({ url: db.url, dataFolder: "/nowhere", clock: systemClock, log: silentLog }),
+    ),
+  );
+  const sides = databases.map((database) => createEventsRepository(database, profileMaxAgeMsDefault, testOwner));
+  const sideOf = (n: number) => sides[n % sides.length] ?? db.events;
+  afterAll(async () => {
+    for (const database of databases) await database[Symbol.asyncDispose]();
+    await db[Symbol.asyncDispose]();
+  });
   beforeEach(() => db.empty());
 
   test("64 posts that race to create one conversation make one, and count each message once", async () => {
     const posts = Array.from({ length: 64 }, (_, n) =>
       read([inbound(anna, `race-${n}`, t + n), inbound(anna, "shared", t)]),
     );
-    await Promise.all(posts.map((events) => db.events.saveEvents(events, 10_000)));
+    await Promise.all(posts.map((events, n) => sideOf(n).saveEvents(events, 10_000)));
     const [row, ...others] = await db.rows("conversations", "id");
     expect([row?.unread_count, row?.last_message_at, others]).toEqual([65, new Date(t + 63), []]);
     expect(await db.rows("messages", "mid")).toHaveLength(65);
@@ -401,7 +415,8 @@ describe("saveEvents() on postgres, from many sides at once", async () => {
       await db.empty();
       const writers = Array.from({ length: 8 }, async (_, writer) => {
         const own = [...events].sort((a, b) => hash(a, writer + round) - hash(b, writer + round));
-        for (let from = 0; from < own.length; from += 9) await db.events.saveEvents(own.slice(from, from + 9), 10_000);
+        for (let from = 0; from < own.length; from += 9)
+          await sideOf(writer).saveEvents(own.slice(from, from + 9), 10_000);
       });
       await Promise.all(writers);
       expect(await tables()).toEqual(expected);
