@@ -342,7 +342,10 @@ describe("enrich()", async () => {
     expect(await ask()).toMatchObject({ kind: "found", source: "stored" });
     await set("picture_expires_at = now() + interval '23 hours'");
     expect(await ask()).toMatchObject({ kind: "found", source: "graph" });
-    const aged = ["picture_expires_at = now()", "picture_expires_at = null, fetched_at = now() - interval '7 days'"];
+    const aged = [
+      "picture_expires_at = now() - interval '1 second'",
+      "picture_expires_at = null, fetched_at = now() - interval '7 days 1 second'",
+    ];
     for (const [at, columns] of aged.entries()) {
       const { enrich: another } = await make();
       await set(columns);
