@@ -182,6 +182,12 @@ export async function openFaultProxy(targetPort: number) {
 
   return {
     port,
+    /** The same address, through here. */
+    through: (address: string): string => {
+      const url = new URL(address);
+      url.port = String(port);
+      return url.href.replace(/\/$/, "");
+    },
     /** How many connections there are, and how many ever came. */
     links: () => links.size,
     accepted: () => accepted,

@@ -1,4 +1,7 @@
-/** The gate's short form of the fault harness: every scenario, few cycles. `bun run faults --long` is the full one. */
+/**
+ * The gate's short form of the fault harness: every scenario, few cycles; together four minutes on 2 cores, to stay under
+ * five. `bun run faults --long` is the full one.
+ */
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +12,6 @@ import { coveredElsewhere, scenarios } from "./scenario-list.ts";
 
 const root = join(import.meta.dir, "../..");
 const rowsOfTheMatrix = 52;
-/** All short forms together take four minutes on 2 cores, and are to stay under five. */
 const given = process.env.FAULTS_SEED;
 const seed = given !== undefined && /^\d{1,10}$/.test(given) ? Number(given) : hash(Date.now()) % 2 ** 31;
 

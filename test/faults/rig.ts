@@ -280,13 +280,8 @@ function connect(url: string): Sql {
   return postgres(url, { max: 2, connect_timeout: 10, onnotice: () => {} });
 }
 
-/** The same address, through the proxy. */
-function through(address: string, proxy: FaultProxy | null): string {
-  if (proxy === null) return address;
-  const url = new URL(address);
-  url.port = String(proxy.port);
-  return url.href.replace(/\/$/, "");
-}
+/** The same address, through the proxy where there is one. */
+const through = (address: string, proxy: FaultProxy | null): string => proxy?.through(address) ?? address;
 
 export type HealthAnswer = {
   readonly ready: boolean;

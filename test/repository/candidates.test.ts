@@ -4,6 +4,7 @@ import type { ConversationCursor } from "../../src/domain/conversation.ts";
 import { type AccountId, parseAccountId } from "../../src/domain/ids.ts";
 import { pageSize } from "../../src/usecases/profiles-phase.ts";
 import { missingProfiles, openTestRepositories } from "../support/test-repositories.ts";
+import { explainQuery } from "./explain-query.ts";
 
 const runNumber = "7";
 const newAccount = { id: "1784141", people: 60_000 };
@@ -35,7 +36,6 @@ describe("createCandidatesRepository() on large accounts", async () => {
   await fill(newAccount.id, newAccount.people, 0, 1);
   await fill(oldAccount.id, oldAccount.people, oldAccount.finished, oldAccount.refusedEvery);
   await query("vacuum analyze conversations");
-  const text = await Bun.file(`${import.meta.dir}/../../sql/queries/list-missing-profiles.sql`).text();
 
   /** Where the row stands behind which `left` of the account come. */
   const cursorBefore = async (account: { id: string; people: number }, left: number): Promise<ConversationCursor> => {
@@ -49,21 +49,10 @@ describe("createCandidatesRepository() on large accounts", async () => {
   /** One page as it runs, planned for its values as the repository's own are: the nodes of the plan in one list. */
   const explain = async (id: string, before: ConversationCursor | null): Promise<PlanNode[]> => {
     const place = before === null ? "null, null" : `${before.lastMessageAtMs}, '${before.id}'`;
-    let plan: PlanNode | undefined;
-    await db.database.inTransaction(
-      async (run) => {
-        await run("set local plan_cache_mode = force_custom_plan");
-        await run(`prepare page as ${text}`);
-        const [row] = await run(
-          `explain (analyze, format json) execute page('${id}', ${place}, ${pageSize}, ${runNumber}, null)`,
-        );
-        await run("deallocate page");
-        const [told] = (row?.["QUERY PLAN"] ?? []) as { readonly Plan: PlanNode }[];
-        plan = told?.Plan;
-      },
-      "explain",
-      60_000,
-    );
+    const values = [`'${id}'`, place, `${pageSize}`, `${runNumber}`, "null"];
+    const options = { mode: "custom", options: "(analyze, format json)" } as const;
+    const [row] = await explainQuery(db.database, "list-missing-profiles.sql", values, options);
+    const plan = ((row?.["QUERY PLAN"] ?? []) as { readonly Plan: PlanNode }[])[0]?.Plan;
     const flatten = (node: PlanNode): PlanNode[] => [node, ...(node.Plans ?? []).flatMap(flatten)];
     return plan === undefined ? [] : flatten(plan);
   };

@@ -4,6 +4,7 @@ import { type AccountId, type ConversationId, parseAccountId } from "../../src/d
 import { profileStatuses } from "../../src/domain/profile.ts";
 import { buildOpenApi } from "../../src/http/openapi/openapi.ts";
 import { missingProfiles, openTestRepositories } from "../support/test-repositories.ts";
+import { explainQuery } from "./explain-query.ts";
 
 const all = { accountId: null, status: null, profileStatus: null, before: null, limit: 100 } as const;
 const rowsMade = 30_000;
@@ -86,20 +87,10 @@ describe("createConversationsRepository() on a filled table", async () => {
     ["release-owned-lookups.sql", ["'a-folder'"]],
     ["release-claimed-lookups.sql", ["'a-folder'", `'["a3_p3","a3_p13"]'`]],
   ])("%s reads by an index, not by scanning the table", async (name, values) => {
-    const text = await Bun.file(`${import.meta.dir}/../../sql/queries/${name}`).text();
     // Plans as the server makes them for a prepared statement: parameters unknown, then the generic plan.
-    const statement = `plan_${name.replaceAll(/\W/g, "_")}`;
-    await db.database.inTransaction(
-      async (run) => {
-        await run("set local plan_cache_mode = force_generic_plan");
-        await run(`prepare ${statement} as ${text}`);
-        const plan = JSON.stringify(await run(`explain execute ${statement}(${values.join(", ")})`));
-        expect(plan).not.toContain("Seq Scan on conversations");
-        expect(plan).toContain("Index");
-      },
-      "explain",
-      60_000,
-    );
+    const plan = JSON.stringify(await explainQuery(db.database, name, values, { mode: "generic" }));
+    expect(plan).not.toContain("Seq Scan on conversations");
+    expect(plan).toContain("Index");
   });
 });
 

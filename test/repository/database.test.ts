@@ -1,13 +1,12 @@
 import { describe, expect, test } from "bun:test";
 import { SyncError } from "../../src/domain/error.ts";
-import { conflictRetriesMax, connectionsMax, openDatabase } from "../../src/repository/database.ts";
+import { conflictRetriesMax, connectionsMax } from "../../src/repository/database.ts";
 import { assertDurable, migrate, migrations, schemaVersion } from "../../src/repository/migrate.ts";
 import { openFaultProxy } from "../faults/fault-proxy.ts";
 import { openPostgres } from "../support/services.ts";
-import { silentLog, systemClock } from "../support/test-repositories.ts";
+import { openDatabaseAt as open } from "../support/test-repositories.ts";
 import { openTestDatabase } from "../support/test-services.ts";
 
-const open = (url: string) => openDatabase({ url, dataFolder: "/nowhere", clock: systemClock, log: silentLog });
 const codeOf = async (work: Promise<unknown>) => {
   const error = await work.then(() => null).catch((caught: unknown) => caught);
   expect(error).toBeInstanceOf(SyncError);
@@ -144,9 +143,7 @@ describe("openDatabase()", () => {
   test("connections that have gone silent cost one deadline, and none of them is asked again", async () => {
     await using home = await openTestDatabase();
     await using proxy = await openFaultProxy(Number(new URL(home.url).port));
-    const url = new URL(home.url);
-    url.port = String(proxy.port);
-    await using database = await open(url.href);
+    await using database = await open(proxy.through(home.url));
     const look = (deadlineMs: number) => database.query("select 1 as one", [], "look", deadlineMs);
     await Promise.all(Array.from({ length: connectionsMax.others }, () => look(5_000)));
     await proxy.setMode({ kind: "black_hole" }, "existing");
@@ -157,9 +154,7 @@ describe("openDatabase()", () => {
   test("a migration whose server falls silent ends in its bound, and the connections after it work", async () => {
     await using home = await openTestDatabase();
     await using proxy = await openFaultProxy(Number(new URL(home.url).port));
-    const url = new URL(home.url);
-    url.port = String(proxy.port);
-    await using database = await open(url.href);
+    await using database = await open(proxy.through(home.url));
     const steps: string[] = [];
     const migration = database.inTransaction(
       async (run) => {

@@ -3,10 +3,9 @@ import type { InboundEvent } from "../../src/domain/event.ts";
 import { type AccountId, type ConversationId, parseAccountId } from "../../src/domain/ids.ts";
 import { throttledOutcome } from "../../src/domain/lookup-outcome.ts";
 import { profileMaxAgeMsDefault } from "../../src/domain/profile.ts";
-import { openDatabase } from "../../src/repository/database.ts";
 import { createEventsRepository } from "../../src/repository/events.ts";
 import { parseWebhook } from "../../src/webhook/parse-webhook.ts";
-import { openTestRepositories, silentLog, systemClock, testOwner } from "../support/test-repositories.ts";
+import { openDatabaseAt, openTestRepositories, testOwner } from "../support/test-repositories.ts";
 import { account, bytesOf, delivery, echo, inbound, itemOf } from "../support/webhook-bodies.ts";
 
 const nowMs = 1_763_000_000_000;
@@ -359,11 +358,7 @@ for (const kind of ["postgres", "embedded"] as const) {
 describe("saveEvents() on postgres, from many sides at once", async () => {
   const db = await openTestRepositories();
   // As many processes: one sends two statements at once at most.
-  const databases = await Promise.all(
-    Array.from({ length: 8 }, () =>
-      openDatabase({ url: db.url, dataFolder: "/nowhere", clock: systemClock, log: silentLog }),
-    ),
-  );
+  const databases = await Promise.all(Array.from({ length: 8 }, () => openDatabaseAt(db.url)));
   const sides = databases.map((database) => createEventsRepository(database, profileMaxAgeMsDefault, testOwner));
   const sideOf = (n: number) => sides[n % sides.length] ?? db.events;
   afterAll(async () => {

@@ -1,10 +1,8 @@
 /** Statements that take a list of people, one of them nearly always: no plan that is kept for them scans the table. */
 import { afterAll, describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { openTestRepositories } from "../support/test-repositories.ts";
+import { explainQuery } from "./explain-query.ts";
 
-const folder = join(import.meta.dir, "..", "..", "sql", "queries");
 const statements = {
   "claim-lookups.sql": 6,
   "save-outcomes.sql": 3,
@@ -27,22 +25,12 @@ describe.each([0, 300, 5_000, 50_000])("statements by people, on tables of %i pe
   if (people > 0) await db.database.query("analyze", [], "analyze");
 
   test.each(Object.entries(statements))("%s finds them by the index", async (name, parameters) => {
-    const text = readFileSync(join(folder, name), "utf8");
-    const statement = `plan_${name.replaceAll(/\W/g, "_")}`;
     const unknown = Array.from({ length: parameters }, () => "null");
-    await db.database.inTransaction(
-      async (run) => {
-        await run("set local plan_cache_mode = force_generic_plan");
-        await run(`prepare ${statement} as ${text}`);
-        const plan = JSON.stringify(await run(`explain execute ${statement}(${unknown.join(", ")})`));
-        expect(plan).not.toContain("Seq Scan on conversations");
-        // Of an empty table the planner takes any index that begins with the account to be as good: until it holds some
-        // hundred people, then the next plan is made (queryForLookups).
-        if (people > 0) expect(plan).toContain("Index Scan using conversations_pkey");
-        expect(plan).toContain("Index Scan using conversations_");
-      },
-      "explain",
-      60_000,
-    );
+    const plan = JSON.stringify(await explainQuery(db.database, name, unknown, { mode: "generic" }));
+    expect(plan).not.toContain("Seq Scan on conversations");
+    // Of an empty table the planner takes any index that begins with the account to be as good: until it holds some
+    // hundred people, then the next plan is made (queryForLookups).
+    if (people > 0) expect(plan).toContain("Index Scan using conversations_pkey");
+    expect(plan).toContain("Index Scan using conversations_");
   });
 });

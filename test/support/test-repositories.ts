@@ -24,6 +24,10 @@ import { openTestDatabase } from "./test-services.ts";
 export const silentLog = createLog("error", () => {});
 export const systemClock = createSystemClock();
 
+/** A process's way to a Postgres that is there; several of them meet as several processes do. */
+export const openDatabaseAt = (url: string | null): Promise<Database> =>
+  openDatabase({ url, dataFolder: "/nowhere", clock: systemClock, log: silentLog });
+
 /** In whose name `events` leases people. */
 export const testOwner = "a data folder of the tests";
 

@@ -6,7 +6,7 @@
 import { waitUntil, withDeadline } from "../../support/bounded-wait.ts";
 import { createChance, hash } from "../chance.ts";
 import type { DaemonProcess } from "../daemon-process.ts";
-import { type FaultProxy, openFaultProxy } from "../fault-proxy.ts";
+import { openFaultProxy } from "../fault-proxy.ts";
 import { openLane } from "../request-lane.ts";
 import type { Scenario } from "../scenario.ts";
 import { buildRequest, requestMsDefault } from "../sender.ts";
@@ -163,7 +163,7 @@ async function runSleeper(copy: InboxCopy, { stopAt, waits }: { readonly stopAt:
   const sleeper = await copy.start(["--json", "--force"], { seat: "first" });
   const owned = async () => (await readRun(copy.sql))?.state === "running";
   await waitUntil(owned, stepMsMax, "The first backfill has not begun");
-  const env = { DATABASE_URL: throughProxy(copy.env.DATABASE_URL, proxy) };
+  const env = { DATABASE_URL: proxy.through(copy.env.DATABASE_URL) };
   const heir = await copy.start(["--json", "--force"], { seat: "second", env });
   const watches = () => heir.event("start")?.watching === true;
   await waitUntil(watches, stepMsMax, "The second backfill does not watch the first");
@@ -212,12 +212,6 @@ async function runSleeper(copy: InboxCopy, { stopAt, waits }: { readonly stopAt:
     broken.push(`${ended?.outcomes.gone} people are gone by the run, and ${late.length} are`);
   broken.push(...(await judgeTotals(copy.sql, "After the sleep")), ...(await judgeRepeats(copy)));
   return { broken, late: late.length, takeOverMs };
-}
-
-function throughProxy(address: string, proxy: FaultProxy): string {
-  const url = new URL(address);
-  url.port = String(proxy.port);
-  return url.href;
 }
 
 /** Those of them whom the run has not finished with. */

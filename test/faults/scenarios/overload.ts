@@ -4,6 +4,8 @@
  * figures are what is left for each, and the ratios are what counts.
  */
 import { join } from "node:path";
+import type { BareListening } from "../../bench/bare-webhook.ts";
+import { startBenchChild } from "../../bench/bench-child.ts";
 import { readMemoryBytes, readStolenSeconds } from "../../bench/process-usage.ts";
 import { withDeadline } from "../../support/bounded-wait.ts";
 import { percentile } from "../percentile.ts";
@@ -26,7 +28,6 @@ const overloadTimes = 3;
 const bareMs = 10_000;
 const ackShareMin = 0.9;
 const shedMsMax = 20;
-const bareStartMsMax = 10_000;
 const memoryBytesMax = 256_000_000;
 const normalWithinMs = 2_000;
 /** Beside "normal": an ack may take twice its time before, and this much for the noise of the machine. */
@@ -44,7 +45,6 @@ export const overload: Scenario = {
     const { pid, url } = rig.daemon;
     raiseFileLimit(pid, overloadLanes + 1_000);
     await using load = startLoad(rig, rig.daemon.port);
-    raiseFileLimit(load.pid, overloadLanes + 1_000);
     const broken: string[] = [];
     const form = long ? "long" : "short";
 
@@ -137,10 +137,10 @@ function startLoad(rig: Rig, port: number) {
     stdout: "pipe",
     stderr: "inherit",
   });
+  raiseFileLimit(child.pid, overloadLanes + 1_000);
   const lines = readLines(child.stdout);
   const reports: LoadReport[] = [];
   return {
-    pid: child.pid,
     reports,
     run: async (phase: LoadPhase): Promise<LoadReport> => {
       child.stdin.write(`${JSON.stringify(phase)}\n`);
@@ -160,22 +160,11 @@ function startLoad(rig: Rig, port: number) {
 
 /** The same load on a server that does nothing else: its p99 in ms. */
 async function timeBareRefusals(rig: Rig, perSecond: number): Promise<number> {
-  const bare = Bun.spawn([process.execPath, join(import.meta.dir, "overload-bare.ts")], {
-    cwd: rig.folder,
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "inherit",
-  });
-  try {
-    raiseFileLimit(bare.pid, overloadLanes + 1_000);
-    const told = await withDeadline(readLines(bare.stdout).next(), bareStartMsMax, "Cannot measure: no bare server");
-    await using load = startLoad(rig, Number(told.value));
-    raiseFileLimit(load.pid, overloadLanes + 1_000);
-    return (await load.run({ phase: "open", lanes: overloadLanes, perSecond, ms: bareMs })).shedP99Ms;
-  } finally {
-    bare.kill("SIGKILL");
-    await bare.exited;
-  }
+  await using bare = startBenchChild("bare-refusal.ts", null);
+  raiseFileLimit(bare.pid, overloadLanes + 1_000);
+  const { port } = await bare.next<BareListening>("listening");
+  await using load = startLoad(rig, port);
+  return (await load.run({ phase: "open", lanes: overloadLanes, perSecond, ms: bareMs })).shedP99Ms;
 }
 
 async function* readLines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
